@@ -1,0 +1,83 @@
+"""The api's way to the store: submissions from concurrent requests leave in batches."""
+
+import time
+from typing import Any, Final
+
+import orjson
+import structlog
+from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.plan import Plan
+from millstream.settings import Settings
+from millstream.store.channel import Collector
+from millstream.store.store import RunRecord, Store
+from millstream.store.transitions import Submit
+
+log = structlog.get_logger()
+CATALOG_SECONDS: Final = 5.0  # how long a task's name is believed to be in the catalog without asking again
+
+
+class Gateway:
+    """What the routes ask for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._store = Store(settings, "api")
+        self._channels = [self._store.channel(keys) for keys in self._store.partitions]
+        self._collectors = [Collector(channel.exchange) for channel in self._channels]
+        self._offered: dict[str, float] = {}
+        self._refusal: str | None = "the api has not reached Redis since it started"
+
+    async def prepare(self) -> None:
+        """Check Redis. What it refuses for good is kept, and every request is told. Raises RedisUnavailableError."""
+        try:
+            await self._store.prepare()
+            self._refusal = None
+        except ConfigurationError as error:
+            log.error("cannot_serve", error=str(error))
+            self._refusal = str(error)
+
+    async def unknown(self, names: list[str]) -> str | None:
+        """Give the first name that no runner has offered; None when all are known. Raises RedisUnavailableError."""
+        now = time.monotonic()
+        asked = {name for name in names if self._offered.get(name, 0.0) < now}
+        if asked:
+            found = await self._store.offered(asked)
+            self._offered |= dict.fromkeys(found, now + CATALOG_SECONDS)
+            missing = asked - found
+            return next((name for name in names if name in missing), None)
+        return None
+
+    async def submit(self, stages: list[dict[str, Any]], plan: Plan) -> tuple[str, str]:
+        """Append a run; gives its run_id and the reply: accepted, backlog or memory. Raises RedisUnavailableError."""
+        if self._refusal:
+            raise RedisUnavailableError(self._refusal)
+        run_id = self._store.new_run_id()
+        keys = self._store.keys_of(run_id)
+        ids = [task.id for task in plan.tasks]
+        run, status, definition = keys.run(run_id), keys.status(run_id), keys.definition(run_id)
+        item = Submit(status, run, definition, run_id, orjson.dumps(stages), ids)
+        return run_id, await self._collectors[keys.partition].call(item)
+
+    async def statuses(self, run_id: str) -> dict[str, str] | None:
+        """Give a run's status map, None when there is none. Raises RedisUnavailableError."""
+        try:
+            return await self._store.statuses(run_id)
+        except ValueError:
+            return None
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        """Everything of a run, None when there is none. Raises RedisUnavailableError."""
+        try:
+            return await self._store.run(run_id)
+        except ValueError:
+            return None
+
+    async def ping(self) -> bool:
+        """Whether Redis answers and this process may work with it."""
+        return await self._store.ping() and self._refusal is None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for channel in self._channels:
+            await channel.close()
+        await self._store.close()

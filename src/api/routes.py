@@ -1,0 +1,132 @@
+"""The routes. The contract of the first users' guide is kept word for word."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import ORJSONResponse
+from millstream.definition import WorkflowDefinition, normalise
+from millstream.errors import InvalidDefinitionError
+from millstream.health import Answer
+from millstream.plan import Plan
+from pydantic import ValidationError
+
+from api.gateway import Gateway
+from api.schemas import Problem, RunView, Started
+from api.view import run_view
+
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+RETRY_AFTER_SECONDS: Final = 5
+REFUSED: Final = {
+    "backlog": "The backlog is full; try again later",
+    "memory": "Redis is above 80 % of its maxmemory; try again later",
+}
+NOT_FOUND: Final = {404: {"model": Problem, "description": "Workflow not found"}}
+UNAVAILABLE: Final = {503: {"model": Problem, "description": "Redis is unavailable; Retry-After says when"}}
+SCHEMA: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/WorkflowDefinition"}}},
+    }
+}
+
+router = APIRouter()
+
+
+def gateway_of(request: Request) -> Gateway:
+    """Give the process's gateway."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+GatewayOf = Annotated[Gateway, Depends(gateway_of)]
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a request's body, refusing one that is too large before it is kept."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+def parse(body: bytes, max_tasks: int) -> list[dict[str, Any]]:
+    """Validate a submission; gives the canonical stages. Raises RequestValidationError, FastAPI's 422."""
+    try:
+        return normalise(WorkflowDefinition.model_validate_json(body), max_tasks)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        raise RequestValidationError([{**p, "loc": ("body", *p["loc"])} for p in problems]) from None
+    except InvalidDefinitionError as error:
+        problem = {"type": "value_error", "loc": ("body", *error.location), "msg": str(error), "input": None}
+        raise RequestValidationError([problem]) from None
+
+
+@router.post(
+    "/workflow",
+    summary="Submit a workflow",
+    response_model=Started,
+    openapi_extra=SCHEMA,
+    responses={
+        400: {"model": Problem, "description": "Unknown task"},
+        413: {"model": Problem, "description": "The body is too large"},
+        422: {"description": "The workflow is malformed"},
+        429: {"model": Problem, "description": "The backlog is full; Retry-After says when to try again"},
+        **UNAVAILABLE,
+    },
+)
+async def submit(gateway: GatewayOf, body: Annotated[bytes, Depends(read_body)]) -> Response:
+    """Accept a workflow: when this answers, the run is in Redis with its definition."""
+    stages = parse(body, gateway.settings.max_tasks)
+    plan = Plan(stages)
+    unknown = await gateway.unknown([task.name for task in plan.tasks])
+    if unknown is not None:
+        raise HTTPException(400, f"Unknown task: {unknown}")
+    run_id, reply = await gateway.submit(stages, plan)
+    if reply in REFUSED:
+        raise HTTPException(429, REFUSED[reply], {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return ORJSONResponse({"run_id": run_id, "status": "started"})
+
+
+@router.get(
+    "/workflow/{run_id}/status", summary="The status of every task", responses={**NOT_FOUND, **UNAVAILABLE}
+)
+async def status(run_id: str, gateway: GatewayOf) -> dict[str, str]:
+    """Give task id → `pending`, `running`, `success`, `failed`, `skipped` or `cancelled`."""
+    found = await gateway.statuses(run_id)
+    if found is None:
+        raise HTTPException(404, "Workflow not found")
+    return found
+
+
+@router.get("/workflow/{run_id}", summary="The whole run", responses={**NOT_FOUND, **UNAVAILABLE})
+async def run(run_id: str, gateway: GatewayOf) -> RunView:
+    """Give state, times, and every stage and task with attempts, epoch, runner, error, result."""
+    record = await gateway.run(run_id)
+    if record is None:
+        raise HTTPException(404, "Workflow not found")
+    return run_view(run_id, record)
+
+
+def _answer(response: Response, answer: Answer) -> dict[str, Any]:
+    response.status_code, body = answer
+    return body
+
+
+@router.get(
+    "/health/live", summary="Whether the process makes progress; independent of Redis", tags=["health"]
+)
+async def live(response: Response) -> dict[str, Any]:
+    """Answering is the api's progress."""
+    return _answer(response, (200, {"status": "live"}))
+
+
+@router.get("/health/ready", summary="Whether Redis can be reached", tags=["health"], responses={503: {}})
+async def ready(response: Response, gateway: GatewayOf) -> dict[str, Any]:
+    """Answer 200 while Redis answers, 503 otherwise."""
+    reachable = await gateway.ping()
+    return _answer(
+        response, (200, {"status": "ready"}) if reachable else (503, {"status": "redis unreachable"})
+    )

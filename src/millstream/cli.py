@@ -1,0 +1,84 @@
+"""The command line: `millstream api|scheduler|runner|dev`."""
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import typer
+import uvloop
+
+from millstream.errors import ConfigurationError
+from millstream.lifecycle import Stop
+from millstream.logs import configure
+from millstream.settings import Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Millstream: workflows on Redis Streams.")
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except ConfigurationError as error:
+        fail(error)
+
+
+def fail(error: BaseException) -> NoReturn:
+    """Say what is wrong and exit with status 2."""
+    typer.echo(f"millstream: {error}", err=True)
+    sys.exit(2)
+
+
+def run_service(name: str) -> None:
+    """Run a service until SIGTERM or SIGINT: it is the package `name`, which has `service.serve`."""
+    settings = _settings()
+    configure(settings.log_format)
+    service = importlib.import_module(f"{name}.service")
+
+    async def main() -> None:
+        stop = Stop()
+        stop.on_signals()
+        await service.serve(settings, stop)
+
+    try:
+        uvloop.run(main())
+    except* ConfigurationError as group:
+        fail(group.exceptions[0])
+    finally:
+        sys.stderr.flush()
+    os._exit(0)  # threads of plain tasks cannot be joined; everything is flushed and handed back
+
+
+@app.command()
+def api() -> None:
+    """Serve HTTP."""
+    run_service("api")
+
+
+@app.command()
+def scheduler() -> None:
+    """Open gates and end runs. Start as many as you like."""
+    run_service("scheduler")
+
+
+@app.command()
+def runner() -> None:
+    """Execute the tasks of the modules in MILLSTREAM_TASKS."""
+    run_service("runner")
+
+
+@app.command()
+def dev() -> None:
+    """Start the whole engine here: Redis if needed, api, scheduler, runner."""
+    from millstream.dev.server import run
+
+    try:
+        code = run(_settings())
+    except ConfigurationError as error:
+        fail(error)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

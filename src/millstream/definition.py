@@ -1,0 +1,129 @@
+"""The definition as users write it: a tree of stages, validated here and nowhere else.
+
+`normalise` gives every task its id and returns the canonical form that is stored and travels in the
+`workflows` entry: a task is a bare name when its id is its name, else `{"task": …, "id": …}`.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from millstream.errors import InvalidDefinitionError
+
+MAX_DEPTH = 32  # stages within stages; deeper is refused
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class TaskEntry(BaseModel):
+    """A task with an id of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: Name = Field(description="The task's name, as a runner offers it")
+    id: Name | None = Field(None, description="What the status map shows; the name by default")
+
+
+def _kind(entry: Any) -> str:
+    if isinstance(entry, str):
+        return "name"
+    if isinstance(entry, Stage) or (isinstance(entry, dict) and ("type" in entry or "tasks" in entry)):
+        return "stage"
+    return "task"
+
+
+class Stage(BaseModel):
+    """Tasks or further stages, all at once (parallel) or one after another (sequential)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["parallel", "sequential"]
+    tasks: list["Entry"] = Field(min_length=1, description="Task names, task objects, or nested stages")
+
+
+Entry = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[TaskEntry, Tag("task")] | Annotated[Stage, Tag("stage")],
+    Discriminator(_kind),
+]
+Stage.model_rebuild()
+
+
+class WorkflowDefinition(BaseModel):
+    """A workflow: its stages, run in array order."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "workflow": [
+                        {"type": "parallel", "tasks": ["task_a", "task_b"]},
+                        {"type": "sequential", "tasks": ["task_c"]},
+                    ]
+                }
+            ]
+        },
+    )
+
+    workflow: list[Stage] = Field(min_length=1, description="The stages, in the order in which they run")
+
+
+Location = tuple[str | int, ...]
+
+
+def _tasks(stages: list[Stage]) -> Iterator[tuple[Location, str, str | None]]:
+    """Every task in document order: where it stands, its name, its explicit id."""
+    stack: list[tuple[Location, Any]] = [(("workflow", n), s) for n, s in reversed(list(enumerate(stages)))]
+    while stack:
+        location, entry = stack.pop()
+        if isinstance(entry, Stage):
+            if len(location) > 2 * MAX_DEPTH:
+                raise InvalidDefinitionError(f"Stages may be nested {MAX_DEPTH} deep at most", location)
+            children = list(enumerate(entry.tasks))
+            stack += [((*location, "tasks", n), child) for n, child in reversed(children)]
+        elif isinstance(entry, TaskEntry):
+            yield location, entry.task, entry.id
+        else:
+            yield location, entry, None
+
+
+def _assign_ids(definition: WorkflowDefinition, max_tasks: int) -> list[tuple[str, str]]:
+    """(name, id) of every task in document order. Explicit ids are taken first (design, section 3)."""
+    tasks, taken = [], set()
+    for location, name, explicit in _tasks(definition.workflow):
+        tasks.append((name, explicit))
+        if len(tasks) > max_tasks:
+            raise InvalidDefinitionError(f"A workflow may have {max_tasks} tasks at most", ("workflow",))
+        if explicit is not None:
+            if explicit in taken:
+                raise InvalidDefinitionError(
+                    f"The id {explicit!r} is used twice; ids must differ", (*location, "id")
+                )
+            taken.add(explicit)
+    following: dict[str, int] = {}
+    named = []
+    for name, explicit in tasks:
+        chosen = explicit
+        while chosen is None:
+            n = following[name] = following.get(name, 0) + 1
+            candidate = name if n == 1 else f"{name}-{n}"
+            chosen = None if candidate in taken else candidate
+        taken.add(chosen)
+        named.append((name, chosen))
+    return named
+
+
+def normalise(definition: WorkflowDefinition, max_tasks: int) -> list[dict[str, Any]]:
+    """Write the canonical stages, every id decided.
+
+    Raises InvalidDefinitionError: nested too deep, more than `max_tasks` tasks, an explicit id used twice.
+    """
+    named = iter(_assign_ids(definition, max_tasks))
+
+    def canonical(entry: Any) -> Any:
+        if isinstance(entry, Stage):
+            return {"type": entry.type, "tasks": [canonical(child) for child in entry.tasks]}
+        name, chosen = next(named)
+        return name if chosen == name else {"task": name, "id": chosen}
+
+    return [canonical(stage) for stage in definition.workflow]

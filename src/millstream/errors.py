@@ -1,0 +1,32 @@
+"""Every error that Millstream raises on purpose: one small tree, each sentence says what to do."""
+
+
+class MillstreamError(Exception):
+    """The root of the tree."""
+
+
+class ConfigurationError(MillstreamError):
+    """The process cannot start as it is set up; the message names what to change."""
+
+
+class InvalidDefinitionError(MillstreamError):
+    """A workflow definition that cannot be run.
+
+    `location` is the path to the offending part, as FastAPI writes it in a 422.
+    """
+
+    def __init__(self, message: str, location: tuple[str | int, ...]) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+class UnreadableMessageError(MillstreamError):
+    """A stream entry that this version cannot understand."""
+
+
+class RedisUnavailableError(MillstreamError):
+    """Redis cannot be reached, or cannot take writes now; the same call may be sent again."""
+
+
+class InvalidTaskError(MillstreamError):
+    """A function that cannot serve as a task; the message says why."""

@@ -1,0 +1,83 @@
+"""Health over HTTP for scheduler and runner: /health/live and /health/ready.
+
+Live is the progress of the process, never Redis: a Redis that is away must not make Kubernetes restart
+everything. Ready is Redis answering.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import orjson
+import uvicorn
+
+from millstream.lifecycle import Progress
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Answer = tuple[int, dict[str, Any]]
+
+
+class Health:
+    """What a process answers when asked how it is."""
+
+    def __init__(
+        self, loops: Sequence[Progress], stall_seconds: float, ping: Callable[[], Awaitable[bool]]
+    ) -> None:
+        self._loops = loops
+        self._stall_seconds = stall_seconds
+        self._ping = ping
+
+    def live(self) -> Answer:
+        """Answer 200 while every loop has gone round within the stall limit."""
+        age = max((progress.age() for progress in self._loops), default=0.0)
+        alive = age <= self._stall_seconds
+        return (200 if alive else 503), {
+            "status": "live" if alive else "stalled",
+            "last_progress_seconds": round(age, 3),
+        }
+
+    async def ready(self) -> Answer:
+        """Answer 200 while Redis answers."""
+        reachable = await self._ping()
+        return (200 if reachable else 503), {"status": "ready" if reachable else "redis unreachable"}
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve as an ASGI application."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] == "/health/live":
+            status, body = self.live()
+        elif scope["path"] == "/health/ready":
+            status, body = await self.ready()
+        else:
+            status, body = 404, {"detail": "Not Found"}
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": orjson.dumps(body)})
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn that leaves signals to the process it serves in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(health: Health, host: str, port: int) -> Any:
+    """Serve health on a port while the block runs; port 0 serves none."""
+    if port == 0:
+        yield
+        return
+    config = uvicorn.Config(health, host=host, port=port, log_config=None, lifespan="off", access_log=False)
+    server = QuietServer(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

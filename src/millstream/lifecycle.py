@@ -1,0 +1,81 @@
+"""A process's life: how it waits for Redis, proves progress, and stops.
+
+A service is a TaskGroup of loops; when one loop dies the process does, so that nothing limps.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from millstream.errors import RedisUnavailableError
+
+log = structlog.get_logger()
+RETRY_SECONDS: Final = 0.5
+
+
+class Progress:
+    """When each of a process's loops last went round. Liveness is this, not Redis."""
+
+    def __init__(self) -> None:
+        self._marked = time.monotonic()
+
+    def mark(self) -> None:
+        """Note that the loop went round."""
+        self._marked = time.monotonic()
+
+    def age(self) -> float:
+        """Seconds since the loop last went round."""
+        return time.monotonic() - self._marked
+
+
+class Stop:
+    """Set by SIGTERM or SIGINT; every loop looks at it."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def set(self) -> None:
+        """Ask the process to stop."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the process has been asked to stop."""
+        await self._event.wait()
+
+    async def within(self, seconds: float) -> bool:
+        """Wait at most so long; whether the process has been asked to stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def on_signals(self) -> None:
+        """Take SIGTERM and SIGINT as the wish to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.set)
+
+
+async def until_available(prepare: Callable[[], Awaitable[None]], stop: Stop) -> bool:
+    """Call until Redis is there; False when asked to stop first. Raises what `prepare` refuses for good."""
+    warned = False
+    while not stop:
+        try:
+            await prepare()
+        except RedisUnavailableError as error:
+            if not warned:
+                log.warning("waiting_for_redis", error=str(error))
+                warned = True
+            await stop.within(RETRY_SECONDS)
+        else:
+            return True
+    return False

@@ -1,0 +1,44 @@
+-- Accept a run: its status map, its record, its definition, its entry in `workflows`, its place in the indices.
+-- Accepted while the streams are below the backlog limit and Redis below 80 % of its maxmemory; else nothing is
+-- written. The same run_id again gets the same answer.
+-- KEYS: workflows tasks runs runs_running
+-- ARGV: max_backlog
+-- EACH KEYS: status run definition
+-- EACH ARGV: run_id text ids*
+-- REPLIES: accepted backlog memory
+-- INCLUDE: time
+local SLICE = 2000
+local waiting = redis.call('XLEN', workflows) + redis.call('XLEN', tasks)
+local memory = redis.call('INFO', 'memory')
+local limit = tonumber(memory:match('\nmaxmemory:(%d+)'))
+local full = limit > 0 and tonumber(memory:match('used_memory:(%d+)')) > limit * 0.8
+local indexed = {}
+
+local function item()
+  if redis.call('EXISTS', run) == 1 then return 'accepted' end
+  if full then return 'memory' end
+  if waiting >= tonumber(max_backlog) then return 'backlog' end
+  waiting = waiting + 1
+  local fields = {}
+  for n = 1, #ids do
+    fields[#fields + 1] = ids[n]
+    fields[#fields + 1] = 'pending'
+    if #fields == SLICE or n == #ids then
+      redis.call('HSET', status, unpack(fields))
+      fields = {}
+    end
+  end
+  redis.call('HSET', run, 'v', '1', 'state', 'running', 'created', now_text)
+  redis.call('SET', definition, text)
+  redis.call('XADD', workflows, '*', 'v', '1', 'run', run_id, 'definition', text)
+  indexed[#indexed + 1] = now_text
+  indexed[#indexed + 1] = run_id
+  return 'accepted'
+end
+
+local replies = each(item)
+if #indexed > 0 then
+  redis.call('ZADD', runs, unpack(indexed))
+  redis.call('ZADD', runs_running, unpack(indexed))
+end
+return replies

@@ -1,0 +1,176 @@
+"""The store as the services see it: what is kept of runs, what is checked at start, who offers which task."""
+
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import structlog
+
+from millstream.clock import now_ms
+from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.keys import PARTITIONS, RUNNERS, SCHEDULERS, Keys, partition_of
+from millstream.lifecycle import Progress
+from millstream.settings import Settings
+from millstream.store.channel import Channel
+from millstream.store.connection import Connector, unavailable_as_ours
+from millstream.store.stream import GroupReader, ensure_groups
+from millstream.tasks import TaskFunction
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """Everything that is kept of a run, as it stands in Redis."""
+
+    run: dict[str, str]
+    status: dict[str, str]
+    outcomes: dict[str, bytes]
+    definition: bytes
+
+
+class Store:
+    """One process's way to Redis. `consumer` is the process's name, new at every start (design, section 6)."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self.settings = settings
+        self.consumer = f"{socket.gethostname()}-{token_hex(3)}"
+        self.connector = Connector(settings.redis_url, f"millstream-{role}")
+        self.partitions = [Keys(k, settings.partitions) for k in range(settings.partitions)]
+
+    @property
+    def _client(self) -> Any:
+        return self.connector.client
+
+    def new_run_id(self) -> str:
+        """Give a random UUID; its value decides the run's partition."""
+        return str(uuid4())
+
+    def keys_of(self, run_id: str) -> Keys:
+        """Give the keys of a run's partition. Raises ValueError when the run_id is not a UUID."""
+        return self.partitions[partition_of(run_id, len(self.partitions))]
+
+    def channel(self, keys: Keys) -> Channel:
+        """Open a channel of transitions in one partition."""
+        context: dict[str, str | int] = {
+            "runners": RUNNERS,
+            "schedulers": SCHEDULERS,
+            "consumer": self.consumer,
+            "retention_ms": self.settings.retention_ms,
+            "max_backlog": self.settings.max_backlog,
+        }
+        return Channel(self.connector, keys, context)
+
+    def task_reader(self, keys: Keys, progress: Progress) -> GroupReader:
+        """Give a runner's reader of one partition."""
+        block = self.settings.block_ms
+        return GroupReader(self.connector, [keys.tasks], RUNNERS, self.consumer, block, progress)
+
+    def report_reader(self, keys: Keys, progress: Progress) -> GroupReader:
+        """Give a scheduler's reader of one partition: submissions and reports."""
+        streams = [keys.reports, keys.workflows]
+        return GroupReader(
+            self.connector, streams, SCHEDULERS, self.consumer, self.settings.block_ms, progress
+        )
+
+    async def prepare(self) -> None:
+        """Check that this Redis can be worked with, and create what every process needs.
+
+        Raises ConfigurationError for an eviction policy or a number of partitions that would lose runs,
+        RedisUnavailableError.
+        """
+        info = await self.connector.info()
+        policy = info.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            raise ConfigurationError(
+                f"Redis has maxmemory-policy {policy}, which deletes runs when memory is short; "
+                "set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+            )
+        if not info.get("aof_enabled", 1):
+            log.warning("redis_without_append_only_file", means="accepted runs are lost when Redis restarts")
+        await self._check_partitions()
+        for keys in self.partitions:
+            await ensure_groups(self.connector, RUNNERS, [keys.tasks])
+            await ensure_groups(self.connector, SCHEDULERS, [keys.workflows, keys.reports])
+
+    async def _check_partitions(self) -> None:
+        wanted = len(self.partitions)
+        with unavailable_as_ours():
+            await self._client.set(PARTITIONS, wanted, nx=True)
+            stored = int(await self._client.get(PARTITIONS) or wanted)
+        if stored != wanted:
+            raise ConfigurationError(
+                f"This Redis was set up with MILLSTREAM_PARTITIONS={stored}, and runs would not be found "
+                f"with {wanted}; set it to {stored} or use an empty Redis"
+            )
+
+    async def ping(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            with unavailable_as_ours():
+                return bool(await self._client.ping())
+        except RedisUnavailableError:
+            return False
+
+    async def offer(self, tasks: Mapping[str, TaskFunction]) -> None:
+        """Write what this runner offers into the catalog. Raises RedisUnavailableError."""
+        now = now_ms()
+        entries = {
+            name: orjson.dumps({"v": 1, "description": offered.description, "offered": now})
+            for name, offered in tasks.items()
+        }
+        with unavailable_as_ours():
+            await self._client.hset(self.partitions[0].catalog, mapping=entries)
+
+    async def offered(self, names: Iterable[str]) -> set[str]:
+        """Which of these names are in the catalog. Raises RedisUnavailableError."""
+        asked = list(names)
+        with unavailable_as_ours():
+            found = await self._client.hmget(self.partitions[0].catalog, asked)
+        return {name for name, entry in zip(asked, found, strict=True) if entry is not None}
+
+    async def catalog(self) -> dict[str, Any]:
+        """Give every task that was offered: name → description, time. Raises RedisUnavailableError."""
+        with unavailable_as_ours():
+            found = await self._client.hgetall(self.partitions[0].catalog)
+        return {name.decode(): orjson.loads(entry) for name, entry in found.items()}
+
+    async def statuses(self, run_id: str) -> dict[str, str] | None:
+        """Give the status map of a run; None when there is none. Raises RedisUnavailableError, ValueError."""
+        key = self.keys_of(run_id).status(run_id)
+        with unavailable_as_ours():
+            found = await self._client.hgetall(key)
+        return _text(found) or None
+
+    async def definition(self, run_id: str) -> bytes | None:
+        """Give the definition of a run as JSON. Raises RedisUnavailableError, ValueError."""
+        key = self.keys_of(run_id).definition(run_id)
+        with unavailable_as_ours():
+            return await self._client.get(key)  # type: ignore[no-any-return]
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        """Everything of a run, read at one instant. Raises RedisUnavailableError, ValueError."""
+        keys = self.keys_of(run_id)
+        with unavailable_as_ours():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.hgetall(keys.run(run_id))
+            pipeline.hgetall(keys.status(run_id))
+            pipeline.hgetall(keys.outcomes(run_id))
+            pipeline.get(keys.definition(run_id))
+            run, status, outcomes, definition = await pipeline.execute()
+        if not run or definition is None:
+            return None
+        kept = {task.decode(): detail for task, detail in outcomes.items()}
+        return RunRecord(_text(run), _text(status), kept, definition)
+
+    async def close(self) -> None:
+        """Close the ordinary client."""
+        await self.connector.close()
+
+
+def _text(found: dict[bytes, bytes]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in found.items()}

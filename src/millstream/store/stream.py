@@ -1,0 +1,170 @@
+"""A consumer group's reader: the other raw connection of a service, the one that blocks.
+
+The reader owns its reconnection. A read that failed may have handed entries to this consumer without
+telling it, so after every failure it first reads its own pending entries and leaves out what is held.
+"""
+
+import asyncio
+from collections.abc import Container, Sequence
+from typing import Any, Final, NamedTuple
+
+import hiredis
+import structlog
+from redis import exceptions
+from redis.asyncio.connection import Connection
+
+from millstream.errors import RedisUnavailableError
+from millstream.lifecycle import Progress
+from millstream.store.channel import backoff
+from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+
+log = structlog.get_logger()
+MARGIN_SECONDS: Final = 2.0  # how much longer than BLOCK an answer may take before the connection is given up
+
+
+class Entry(NamedTuple):
+    """A stream entry, fields flat as Redis gives them."""
+
+    stream: str
+    id: bytes
+    fields: list[bytes]
+
+
+class GroupReader:
+    """Reads new entries of some streams of one partition for one consumer."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        streams: Sequence[str],
+        group: str,
+        consumer: str,
+        block_ms: int,
+        progress: Progress,
+    ) -> None:
+        self._connector = connector
+        self._streams = tuple(streams)
+        self._group = group
+        self._consumer = consumer
+        self._block_ms = block_ms
+        self._progress = progress
+        self._connection: Connection | None = None
+        self._client_id = 0
+        self._recovering = False
+        self._failures = 0
+        self._stopping = asyncio.Event()
+
+    async def read(self, count: int, held: Container[bytes] = (), *, block: bool = True) -> list[Entry]:
+        """Give up to `count` entries a stream; an empty list when none came in time, Redis is away, or stopped.
+
+        `held` tells which of its own pending entries the caller is working on.
+        """
+        self._progress.mark()
+        if self._stopping.is_set():
+            return []
+        try:
+            with unavailable_as_ours():
+                if self._connection is None:
+                    await self._connect()
+                if self._recovering:
+                    return await self._own_pending(count, held)
+                return await self._exchange(count, ">", block=block)
+        except RedisUnavailableError as error:
+            await self._failed(error)
+        except exceptions.NoScriptError:
+            raise
+        except exceptions.ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            await ensure_groups(self._connector, self._group, self._streams)
+        return []
+
+    async def _connect(self) -> None:
+        self._connection = await self._connector.connect(self._streams[0])
+        await self._connection.send_command("CLIENT", "ID")
+        self._client_id = await self._connection.read_response()
+
+    async def _own_pending(self, count: int, held: Container[bytes]) -> list[Entry]:
+        size = len(held) if hasattr(held, "__len__") else 0
+        entries = await self._exchange(count + size, "0", block=False)
+        self._recovering = False
+        self._failures = 0
+        return [entry for entry in entries if entry.id not in held and entry.fields]
+
+    async def _exchange(self, count: int, after: str, *, block: bool) -> list[Entry]:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 (read() connects first)
+        blocking = ("BLOCK", self._block_ms) if block else ()
+        starts = (after,) * len(self._streams)
+        command = (
+            "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", count, *blocking, "STREAMS",
+            *self._streams, *starts,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout((self._block_ms / 1000 if block else ANSWER_SECONDS) + MARGIN_SECONDS):
+                await connection.send_packed_command([hiredis.pack_command(command)], check_health=False)
+                answer: list[tuple[bytes, list[tuple[bytes, list[bytes]]]]] = (
+                    await connection.read_response() or []
+                )
+        except exceptions.ResponseError:
+            raise
+        except BaseException:
+            self._recovering = True
+            raise
+        self._failures = 0
+        return [Entry(stream.decode(), entry, fields) for stream, found in answer for entry, fields in found]
+
+    async def _failed(self, error: RedisUnavailableError) -> None:
+        log.warning("redis_unavailable", doing="reading", error=str(error), failures=self._failures)
+        await self._disconnect()
+        await self._connector.forget_topology()
+        pause, self._failures = backoff(self._failures), self._failures + 1
+        try:
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def stop(self) -> None:
+        """Make a blocked read return, with whatever it has, and every later one come back empty."""
+        self._stopping.set()
+        if self._connection is None:
+            return
+        try:
+            other = await self._connector.connect(self._streams[0])
+        except RedisUnavailableError:
+            return
+        await other.send_command("CLIENT", "UNBLOCK", self._client_id)
+        await other.read_response()
+        await other.disconnect(nowait=True)
+
+    async def unseen(self, held: Container[bytes]) -> list[Entry]:
+        """After stop: own pending entries that no read has shown, 100 at most."""
+        with unavailable_as_ours():
+            if self._connection is None:
+                await self._connect()
+            return await self._own_pending(100, held)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._disconnect()
+
+
+async def ensure_groups(connector: Connector, group: str, streams: Sequence[str]) -> None:
+    """Create a consumer group, and its stream, where missing: from the start, so that nothing is passed over.
+
+    Raises RedisUnavailableError.
+    """
+    client: Any = connector.client
+    for stream in streams:
+        try:
+            with unavailable_as_ours():
+                await client.xgroup_create(stream, group, id="0", mkstream=True)
+        except exceptions.ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise

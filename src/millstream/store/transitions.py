@@ -1,0 +1,163 @@
+"""What can happen to a run: one record a transition, named and ordered as the Lua file's header says.
+
+The class's snake-case name is the file's; a test holds the fields against the header.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+type_name = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class Submit(NamedTuple):
+    """Accept a run."""
+
+    status: str
+    run: str
+    definition: str
+    run_id: str
+    text: bytes
+    ids: Sequence[str]
+
+
+class OpenTasks(NamedTuple):
+    """A scheduler's step: open a chunk of gates and tasks."""
+
+    status: str
+    run: str
+    stream: str
+    entry: bytes
+    life: int
+    decision: str
+    step: int
+    final: int
+    counts: Sequence[str | int]
+    ids: Sequence[str]
+    messages: Sequence[bytes]
+
+
+class SkipTasks(NamedTuple):
+    """A scheduler's step: skip a chunk of tasks."""
+
+    status: str
+    run: str
+    stream: str
+    entry: bytes
+    life: int
+    decision: str
+    step: int
+    final: int
+    ids: Sequence[str]
+
+
+class CountDown(NamedTuple):
+    """A scheduler's last step inside a parallel gate."""
+
+    run: str
+    stream: str
+    entry: bytes
+    run_id: str
+    life: int
+    decision: str
+    step: int
+    gate: int
+    failed: int
+
+
+class EndRun(NamedTuple):
+    """A scheduler's last step for a run."""
+
+    status: str
+    run: str
+    definition: str
+    outcomes: str
+    stream: str
+    entry: bytes
+    run_id: str
+    life: int
+    decision: str
+    step: int
+    state: str
+
+
+class StartTask(NamedTuple):
+    """Start a task whose message the caller has read."""
+
+    status: str
+    run: str
+    entry: bytes
+    life: int
+    epoch: int
+    task: int
+    id: str
+
+
+class FinishTask(NamedTuple):
+    """Record a task's outcome and what follows from it."""
+
+    status: str
+    run: str
+    definition: str
+    outcomes: str
+    entry: bytes
+    run_id: str
+    life: int
+    epoch: int
+    task: int
+    id: str
+    outcome: str
+    detail: bytes
+    gate: int
+    at: int
+    counts: int
+    last: int
+    successor: bytes
+
+
+class HandBack(NamedTuple):
+    """Give a task back under a new epoch, uncounted."""
+
+    status: str
+    run: str
+    entry: bytes
+    life: int
+    epoch: int
+    task: int
+    id: str
+    message: bytes
+
+
+class TrimRuns(NamedTuple):
+    """Forget expired runs in one index of ended runs."""
+
+    index: str
+
+
+class LeaveGroup(NamedTuple):
+    """Delete a consumer that has nothing pending."""
+
+    stream: str
+    group: str
+
+
+Transition = (
+    Submit
+    | OpenTasks
+    | SkipTasks
+    | CountDown
+    | EndRun
+    | StartTask
+    | FinishTask
+    | HandBack
+    | TrimRuns
+    | LeaveGroup
+)
+TRANSITIONS: tuple[type[Transition], ...] = (
+    Submit, OpenTasks, SkipTasks, CountDown, EndRun, StartTask, FinishTask, HandBack, TrimRuns, LeaveGroup,
+)  # fmt: skip
+
+
+def script_name(transition: type[Transition]) -> str:
+    """Name the Lua file of a transition: OpenTasks → open_tasks."""
+    return type_name.sub("_", transition.__name__).lower()

@@ -1,0 +1,1 @@
+"""The runner: reads task messages, executes them, reports back."""

@@ -1,0 +1,111 @@
+"""Executing one task: call the function, and turn whatever happens into an outcome."""
+
+import asyncio
+import contextvars
+import json
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from millstream.states import TaskState
+from millstream.tasks import Registry, TaskFunction
+
+MAX_DETAIL_BYTES: Final = 1_048_576  # of a result; a larger one is a failure that says so
+MAX_TEXT: Final = 16_384  # characters of an error's message and traceback that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an execution ended; `detail` is JSON of the result or error, empty when the function returned None."""
+
+    state: TaskState
+    detail: bytes = b""
+
+
+SUCCESS: Final = Outcome(TaskState.SUCCESS)
+
+
+class UnknownTaskError(Exception):
+    """A runner was handed a task that none of its modules defines."""
+
+
+class ResultError(Exception):
+    """What a task returned cannot be kept."""
+
+
+def failure(error: BaseException) -> Outcome:
+    """Write an error as a task's outcome: type, message, traceback."""
+    trace = "".join(traceback.format_exception(error))
+    detail = {
+        "type": type(error).__qualname__,
+        "message": _message(error)[:MAX_TEXT],
+        "traceback": trace[-MAX_TEXT:],
+    }
+    return Outcome(TaskState.FAILED, json.dumps({"error": detail}).encode())
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 (a user's __str__ may do anything)
+        text = f"(its message could not be written: {type(broken).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def success(result: Any) -> Outcome:
+    """Write what a function returned as a task's outcome; what cannot be JSON is a failure."""
+    if result is None:
+        return SUCCESS
+    try:
+        detail = json.dumps({"result": result}, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return failure(ResultError(f"the task returned something that is not JSON: {error}"))
+    if len(detail) > MAX_DETAIL_BYTES:
+        return failure(
+            ResultError(f"the result is {len(detail)} bytes of JSON; {MAX_DETAIL_BYTES} are allowed")
+        )
+    return Outcome(TaskState.SUCCESS, detail)
+
+
+class Executor:
+    """Runs async functions on the loop and plain ones in threads, as many as there are slots."""
+
+    def __init__(self, registry: Registry, slots: int) -> None:
+        self._registry = registry
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="task")
+        self._closed = False
+
+    async def execute(self, name: str) -> Outcome:
+        """Run a task by name. Only a cancellation from outside gets out of here."""
+        task = self._registry.get(name)
+        if task is None:
+            return failure(
+                UnknownTaskError(f"this runner does not know the task {name!r}; see MILLSTREAM_TASKS")
+            )
+        if not task.is_async:
+            return await self._in_thread(task)
+        try:
+            return success(await task.function())
+        except asyncio.CancelledError as error:
+            if self._closed:  # not the task's own doing: the runner's grace period is over
+                raise
+            return failure(error)
+        except BaseException as error:  # noqa: BLE001 (SystemExit in a task must not end the runner)
+            return failure(error)
+
+    async def _in_thread(self, task: TaskFunction) -> Outcome:
+        context = contextvars.Context()
+
+        def call() -> Outcome:
+            try:
+                return success(context.run(task.function))
+            except BaseException as error:  # noqa: BLE001 (nothing but an outcome may cross the thread's border)
+                return failure(error)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def close(self) -> None:
+        """Begin to end: cancellations get out, idle threads go; a busy thread cannot be joined."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,106 @@
+"""Slots: how many tasks a runner executes at once.
+
+Persistent workers on a deque, not an asyncio task per message: a worker that finds more work wakes one
+other before it begins, so that a batch of short tasks wakes few (hotpath, 9). A worker whose context a
+task has changed, or that a task has tried to cancel, is replaced.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+
+
+class Slots(Generic[Job]):
+    """Runs jobs, at most `size` at once. A slot is reserved before its work is read, and free when it is done."""
+
+    def __init__(self, size: int, run: Callable[[Job], Awaitable[None]]) -> None:
+        self.size = size
+        self.free = size
+        self._run = run
+        self._jobs: deque[Job] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._waking = False
+        self._workers: set[asyncio.Task[None]] = set()
+        self._released = asyncio.Event()
+
+    async def reserve(self, most: int, stop: Callable[[], bool], seconds: float) -> int:
+        """Take up to `most` free slots, waiting for at least one; 0 when stopped or none came free in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.free and not stop():
+                    self._released.clear()
+                    await self._released.wait()
+        except TimeoutError:
+            return 0
+        taken = 0 if stop() else min(most, self.free)
+        self.free -= taken
+        return taken
+
+    def release(self, count: int = 1) -> None:
+        """Give reserved slots back."""
+        self.free += count
+        if count:
+            self._released.set()
+
+    def wake_reservers(self) -> None:
+        """Let a waiting `reserve` look at `stop` again."""
+        self._released.set()
+
+    def put(self, job: Job) -> None:
+        """Run a job in a slot that was reserved for it."""
+        self._jobs.append(job)
+        if len(self._workers) < self.size and not self._idle and not self._waking:
+            self._spawn()
+        else:
+            self._wake_one()
+
+    def _spawn(self) -> None:
+        self._waking = True
+        worker = asyncio.create_task(self._work(), context=Context())
+        self._workers.add(worker)
+        worker.add_done_callback(self._gone)
+
+    def _gone(self, worker: "asyncio.Task[None]") -> None:
+        self._workers.discard(worker)
+        if self._jobs:
+            self._wake_another()
+
+    def _wake_one(self) -> None:
+        if self._idle and not self._waking:
+            self._waking = True
+            self._idle.popleft().set_result(None)
+
+    def _wake_another(self) -> None:
+        if self._idle:
+            self._wake_one()
+        elif len(self._workers) < self.size and not self._waking:
+            self._spawn()
+
+    async def _work(self) -> None:
+        loop, clean, current = asyncio.get_running_loop(), copy_context(), asyncio.current_task()
+        assert current is not None  # noqa: S101 (a worker is a task)
+        while True:
+            self._waking = False
+            while self._jobs:
+                job = self._jobs.popleft()
+                if self._jobs:
+                    self._wake_another()
+                await self._run(job)
+                self.release()
+                if copy_context() != clean or current.cancelling():
+                    return
+            waiter = loop.create_future()
+            self._idle.append(waiter)
+            await waiter
+
+    async def close(self) -> None:
+        """Cancel what is still running, and the workers."""
+        workers = list(self._workers)
+        self._jobs.clear()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

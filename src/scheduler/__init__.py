@@ -1,0 +1,1 @@
+"""The scheduler: opens gates, skips, ends runs. Any number of processes, no leader."""

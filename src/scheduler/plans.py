@@ -1,0 +1,54 @@
+"""The scheduler's memory of plans: made once for each definition and remembered for each run."""
+
+from collections import OrderedDict
+from functools import lru_cache
+from typing import Final
+
+import orjson
+
+from millstream.errors import UnreadableMessageError
+from millstream.messages import Report
+from millstream.plan import Plan
+from millstream.store.store import Store
+
+RUNS: Final = 10_000  # runs remembered; another scheduler may have opened the rest
+DEFINITIONS: Final = 256
+
+
+@lru_cache(maxsize=DEFINITIONS)
+def compile_plan(definition: bytes) -> Plan:
+    """Make the plan of a canonical definition; many runs share one."""
+    return Plan(orjson.loads(definition))
+
+
+class Plans:
+    """Finds the plan that a report is about."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._runs: OrderedDict[str, Plan] = OrderedDict()
+
+    async def of(self, report: Report) -> Plan | None:
+        """Give the run's plan; None when the run is gone.
+
+        Raises RedisUnavailableError, UnreadableMessageError when the definition cannot be understood.
+        """
+        plan = self._runs.get(report.run_id)
+        if plan is None:
+            definition = report.definition or await self._store.definition(report.run_id)
+            if definition is None:
+                return None
+            try:
+                plan = compile_plan(definition)
+            except (KeyError, TypeError, ValueError) as error:
+                raise UnreadableMessageError(
+                    f"the definition of run {report.run_id} cannot be read"
+                ) from error
+            self._runs[report.run_id] = plan
+            if len(self._runs) > RUNS:
+                self._runs.popitem(last=False)
+        return plan
+
+    def forget(self, run_id: str) -> None:
+        """Drop a run that has ended."""
+        self._runs.pop(run_id, None)
