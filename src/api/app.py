@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
-from millstream import __version__
-from millstream.errors import RedisUnavailableError
-from millstream.lifecycle import Stop, until_available
-from millstream.settings import Settings, load_settings
 
 from api.gateway import Gateway
 from api.routes import router
+from millstream import __version__
+from millstream.definition import WorkflowDefinition
+from millstream.errors import RedisUnavailableError
+from millstream.lifecycle import Stop, until_available
+from millstream.settings import Settings, load_settings
 
 log = structlog.get_logger()
 RETRY_AFTER_SECONDS: Final = 2
@@ -51,7 +53,21 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.include_router(router)
     app.add_exception_handler(RedisUnavailableError, redis_unavailable)
+    app.openapi = lambda: _with_definition(app)  # type: ignore[method-assign]
     return app
+
+
+def _with_definition(app: FastAPI) -> dict[str, Any]:
+    """Complete the document: the body is parsed by our own dependency, so FastAPI does not know its schema."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schema = WorkflowDefinition.model_json_schema(ref_template="#/components/schemas/{model}")
+        definitions = schema.pop("$defs")
+        document["components"]["schemas"] |= {**definitions, "WorkflowDefinition": schema}
+        app.openapi_schema = document
+    return app.openapi_schema
 
 
 app = create_app()

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
+
 from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.plan import Plan
 from millstream.settings import Settings

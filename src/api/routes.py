@@ -4,16 +4,16 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import ORJSONResponse
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.errors import InvalidDefinitionError
-from millstream.health import Answer
-from millstream.plan import Plan
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from api.gateway import Gateway
 from api.schemas import Problem, RunView, Started
 from api.view import run_view
+from millstream.definition import WorkflowDefinition, normalise
+from millstream.errors import InvalidDefinitionError
+from millstream.health import Answer
+from millstream.plan import Plan
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 RETRY_AFTER_SECONDS: Final = 5
@@ -21,8 +21,12 @@ REFUSED: Final = {
     "backlog": "The backlog is full; try again later",
     "memory": "Redis is above 80 % of its maxmemory; try again later",
 }
-NOT_FOUND: Final = {404: {"model": Problem, "description": "Workflow not found"}}
-UNAVAILABLE: Final = {503: {"model": Problem, "description": "Redis is unavailable; Retry-After says when"}}
+NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": Problem, "description": "Workflow not found"}
+}
+UNAVAILABLE: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"model": Problem, "description": "Redis is unavailable; Retry-After says when"}
+}
 SCHEMA: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -57,17 +61,25 @@ def parse(body: bytes, max_tasks: int) -> list[dict[str, Any]]:
     try:
         return normalise(WorkflowDefinition.model_validate_json(body), max_tasks)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False)
-        raise RequestValidationError([{**p, "loc": ("body", *p["loc"])} for p in problems]) from None
+        raise RequestValidationError(
+            [_problem(problem) for problem in error.errors(include_url=False)]
+        ) from None
     except InvalidDefinitionError as error:
         problem = {"type": "value_error", "loc": ("body", *error.location), "msg": str(error), "input": None}
         raise RequestValidationError([problem]) from None
 
 
+def _problem(found: ErrorDetails) -> dict[str, Any]:
+    """Write a problem as FastAPI does; JSON that cannot be read is not sent back."""
+    problem = {**found, "loc": ("body", *found["loc"])}
+    if found["type"] == "json_invalid":
+        problem |= {"msg": "JSON decode error", "input": {}}
+    return problem
+
+
 @router.post(
     "/workflow",
     summary="Submit a workflow",
-    response_model=Started,
     openapi_extra=SCHEMA,
     responses={
         400: {"model": Problem, "description": "Unknown task"},
@@ -77,7 +89,7 @@ def parse(body: bytes, max_tasks: int) -> list[dict[str, Any]]:
         **UNAVAILABLE,
     },
 )
-async def submit(gateway: GatewayOf, body: Annotated[bytes, Depends(read_body)]) -> Response:
+async def submit(gateway: GatewayOf, body: Annotated[bytes, Depends(read_body)]) -> Started:
     """Accept a workflow: when this answers, the run is in Redis with its definition."""
     stages = parse(body, gateway.settings.max_tasks)
     plan = Plan(stages)
@@ -87,14 +99,14 @@ async def submit(gateway: GatewayOf, body: Annotated[bytes, Depends(read_body)])
     run_id, reply = await gateway.submit(stages, plan)
     if reply in REFUSED:
         raise HTTPException(429, REFUSED[reply], {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    return ORJSONResponse({"run_id": run_id, "status": "started"})
+    return Started(run_id=run_id)
 
 
 @router.get(
     "/workflow/{run_id}/status", summary="The status of every task", responses={**NOT_FOUND, **UNAVAILABLE}
 )
 async def status(run_id: str, gateway: GatewayOf) -> dict[str, str]:
-    """Give task id → `pending`, `running`, `success`, `failed`, `skipped` or `cancelled`."""
+    """Give every task id's state: `pending`, `running`, `success`, `failed`, `skipped` or `cancelled`."""
     found = await gateway.statuses(run_id)
     if found is None:
         raise HTTPException(404, "Workflow not found")

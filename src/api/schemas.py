@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from millstream.states import RunState, TaskState
 from pydantic import BaseModel, ConfigDict, Field
+
+from millstream.states import RunState, TaskState
 
 EXAMPLE_ID = "7d0f6f0e-5d5c-4c5e-9a6b-0c9c6c0f1b55"
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import structlog
 import uvicorn
+
+from api.app import create_app
 from millstream.errors import ConfigurationError
 from millstream.health import QuietServer
 from millstream.lifecycle import Stop
 from millstream.settings import Settings
-
-from api.app import create_app
 
 log = structlog.get_logger()
 

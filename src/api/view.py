@@ -3,12 +3,11 @@
 import json
 from collections.abc import Sequence
 
+from api.schemas import RunView, StageView, TaskView
 from millstream.clock import iso
 from millstream.plan import Gate, Plan, Task
 from millstream.states import ENDED_RUN, RunState, TaskState
 from millstream.store.store import RunRecord
-
-from api.schemas import RunView, StageView, TaskView
 
 
 def run_view(run_id: str, record: RunRecord) -> RunView:
@@ -38,7 +37,7 @@ class _View:
             self.stage(child) if isinstance(child, Gate) else self.task(child) for child in gate.children
         ]
         status = stage_status([child.status for child in children])
-        return StageView(type=gate.kind, status=status, tasks=children)  # type: ignore[arg-type]
+        return StageView(type=gate.kind, status=status, tasks=children)
 
     def task(self, task: Task) -> TaskView:
         run, outcome = self._record.run, self._record.outcomes.get(str(task.index))

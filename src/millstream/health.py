@@ -43,7 +43,7 @@ class Health:
         reachable = await self._ping()
         return (200 if reachable else 503), {"status": "ready" if reachable else "redis unreachable"}
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], _receive: Receive, send: Send) -> None:
         """Serve as an ASGI application."""
         if scope["type"] != "http":
             return

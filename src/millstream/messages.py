@@ -40,7 +40,7 @@ class TaskMessage:
     following: list[list[Any]]
 
     def successor(self) -> bytes:
-        """The message of the next task in the sequence, packed; empty when there is none."""
+        """Pack the message of the next task in the sequence; empty when there is none."""
         if not self.following:
             return b""
         (task, task_id, name), *rest = self.following

@@ -1,7 +1,7 @@
 """A channel: batches of transitions over one raw connection.
 
 redis-py's `execute_command` costs an event loop task and a slow packer a call; packing with hiredis and
-writing a whole batch at once halves the CPU of every service (hotpath: +10–49 % tasks/s).
+writing a whole batch at once halves the CPU of every service (hotpath: +10 to 49 % tasks/s).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ MAX_BACKOFF_SECONDS: Final = 2.0
 
 def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row: doubling from 50 ms, with full jitter."""
-    return random.uniform(0.5, 1.0) * min(0.05 * 2**failures, MAX_BACKOFF_SECONDS)  # noqa: S311 (jitter)
+    return random.uniform(0.5, 1.0) * min(0.05 * 2.0**failures, MAX_BACKOFF_SECONDS)  # noqa: S311 (jitter)
 
 
 class Channel:
@@ -54,7 +54,7 @@ class Channel:
                 argv += _with_lists(script, item)
             else:
                 argv += item[split:]  # type: ignore[arg-type]
-        return hiredis.pack_command(("EVALSHA", script.sha, len(keys), *keys, *argv))  # type: ignore[no-any-return]
+        return hiredis.pack_command(("EVALSHA", script.sha, len(keys), *keys, *argv))  # type: ignore[arg-type,no-any-return]
 
     async def exchange(self, items: Sequence[Transition]) -> list[str]:
         """Send a batch in one write, at most 100 items a call, and give the reply of each item in order.

@@ -101,7 +101,7 @@ class Connector:
                 "socket_connect_timeout": CONNECT_SECONDS,
                 "ssl": tls,
             }
-            self._sentinel = Sentinel(self._nodes, sentinel_kwargs=sentinel, ssl=tls, **keep)
+            self._sentinel = Sentinel(self._nodes, sentinel_kwargs=sentinel, ssl=tls, **keep)  # type: ignore[no-untyped-call]
             return self._sentinel.master_for(self._master)
         return Redis(ssl=tls, **options)
 

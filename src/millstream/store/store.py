@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import orjson
@@ -21,6 +21,13 @@ from millstream.store.stream import GroupReader, ensure_groups
 from millstream.tasks import TaskFunction
 
 log = structlog.get_logger()
+# A script, because redis-py 8.1 cannot read hashes in a cluster's transaction (its callbacks refuse `keys`).
+_READ_RUN: Final = """
+local hashes = {}
+for n = 1, 3 do hashes[n] = redis.call('HGETALL', KEYS[n]) end
+hashes[4] = redis.call('GET', KEYS[4])
+return hashes
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +163,24 @@ class Store:
         """Everything of a run, read at one instant. Raises RedisUnavailableError, ValueError."""
         keys = self.keys_of(run_id)
         with unavailable_as_ours():
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.hgetall(keys.run(run_id))
-            pipeline.hgetall(keys.status(run_id))
-            pipeline.hgetall(keys.outcomes(run_id))
-            pipeline.get(keys.definition(run_id))
-            run, status, outcomes, definition = await pipeline.execute()
+            found = await self._client.eval(_READ_RUN, 4, *_keys_of_run(keys, run_id))
+        run, status, outcomes, definition = found
         if not run or definition is None:
             return None
-        kept = {task.decode(): detail for task, detail in outcomes.items()}
-        return RunRecord(_text(run), _text(status), kept, definition)
+        kept = {task.decode(): detail for task, detail in _pairs(outcomes).items()}
+        return RunRecord(_text(_pairs(run)), _text(_pairs(status)), kept, definition)
 
     async def close(self) -> None:
         """Close the ordinary client."""
         await self.connector.close()
+
+
+def _keys_of_run(keys: Keys, run_id: str) -> tuple[str, ...]:
+    return keys.run(run_id), keys.status(run_id), keys.outcomes(run_id), keys.definition(run_id)
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _text(found: dict[bytes, bytes]) -> dict[str, str]:

@@ -5,7 +5,7 @@ telling it, so after every failure it first reads its own pending entries and le
 """
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -54,7 +54,7 @@ class GroupReader:
         self._failures = 0
         self._stopping = asyncio.Event()
 
-    async def read(self, count: int, held: Container[bytes] = (), *, block: bool = True) -> list[Entry]:
+    async def read(self, count: int, held: Collection[bytes] = (), *, block: bool = True) -> list[Entry]:
         """Give up to `count` entries a stream; an empty list when none came in time, Redis is away, or stopped.
 
         `held` tells which of its own pending entries the caller is working on.
@@ -71,8 +71,6 @@ class GroupReader:
                 return await self._exchange(count, ">", block=block)
         except RedisUnavailableError as error:
             await self._failed(error)
-        except exceptions.NoScriptError:
-            raise
         except exceptions.ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
@@ -84,9 +82,8 @@ class GroupReader:
         await self._connection.send_command("CLIENT", "ID")
         self._client_id = await self._connection.read_response()
 
-    async def _own_pending(self, count: int, held: Container[bytes]) -> list[Entry]:
-        size = len(held) if hasattr(held, "__len__") else 0
-        entries = await self._exchange(count + size, "0", block=False)
+    async def _own_pending(self, count: int, held: Collection[bytes]) -> list[Entry]:
+        entries = await self._exchange(count + len(held), "0", block=False)
         self._recovering = False
         self._failures = 0
         return [entry for entry in entries if entry.id not in held and entry.fields]
@@ -138,7 +135,7 @@ class GroupReader:
         await other.read_response()
         await other.disconnect(nowait=True)
 
-    async def unseen(self, held: Container[bytes]) -> list[Entry]:
+    async def unseen(self, held: Collection[bytes]) -> list[Entry]:
         """After stop: own pending entries that no read has shown, 100 at most."""
         with unavailable_as_ours():
             if self._connection is None:

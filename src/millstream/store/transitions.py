@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-type_name = re.compile(r"(?<!^)(?=[A-Z])")
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class Submit(NamedTuple):
@@ -131,7 +131,7 @@ class HandBack(NamedTuple):
 class TrimRuns(NamedTuple):
     """Forget expired runs in one index of ended runs."""
 
-    index: str
+    ended: str
 
 
 class LeaveGroup(NamedTuple):
@@ -160,4 +160,4 @@ TRANSITIONS: tuple[type[Transition], ...] = (
 
 def script_name(transition: type[Transition]) -> str:
     """Name the Lua file of a transition: OpenTasks → open_tasks."""
-    return type_name.sub("_", transition.__name__).lower()
+    return _WORD.sub("_", transition.__name__).lower()

@@ -1,0 +1,239 @@
+"""What the transitions promise together: licences, counts, chunks, hand-backs, the door, the end."""
+
+import redis as sync_redis
+
+from lab import PARALLEL, SEQUENCE, Lab
+from millstream.errors import ConfigurationError
+from millstream.messages import pack_task
+from millstream.plan import Plan, decide
+from millstream.settings import Settings
+from millstream.store.store import Store
+from millstream.store.transitions import LeaveGroup, OpenTasks, TrimRuns
+import pytest
+
+WIDE = [{"type": "parallel", "tasks": ["a"] * 250}]
+NESTED = [
+    {"type": "parallel", "tasks": [{"type": "sequential", "tasks": ["a", "b"]}, "c"]},
+    {"type": "sequential", "tasks": ["d"]},
+]
+
+
+def numbered(stages: list[dict[str, object]]) -> list[dict[str, object]]:
+    tasks = [{"task": "a", "id": f"a-{n}"} for n in range(250)]
+    return [{**stages[0], "tasks": tasks}]
+
+
+async def test_a_sequence_goes_on_without_a_scheduler_and_ends_its_run(lab: Lab) -> None:
+    (first,) = await lab.opened_run(SEQUENCE)
+    assert await lab.channel.exchange([lab.start(first), lab.finish(first)]) == ["started", "recorded"]
+    (second,) = await lab.messages()
+    assert (second.id, second.following, second.last) == ("b", [], 1)
+    await lab.channel.exchange([lab.start(second), lab.finish(second)])
+    assert await lab.state() == "success"
+    assert await lab.status() == {"a": "success", "b": "success"}
+    assert await lab.quiet()
+
+
+async def test_a_failure_in_a_sequence_skips_the_rest_and_ends_the_run(lab: Lab) -> None:
+    (first,) = await lab.opened_run(SEQUENCE)
+    await lab.channel.exchange([lab.start(first), lab.finish(first, "failed")])
+    await lab.decide()
+    assert await lab.status() == {"a": "failed", "b": "skipped"}
+    assert await lab.state() == "failed"
+    assert await lab.quiet()
+
+
+async def test_a_parallel_gate_waits_for_all_and_then_fails_if_one_failed(lab: Lab) -> None:
+    one, other = await lab.opened_run(PARALLEL)
+    await lab.one(lab.finish(one, "failed"))
+    assert await lab.reports() == []
+    await lab.one(lab.finish(other))
+    await lab.decide()
+    assert await lab.status() == {"a": "failed", "b": "success"}
+    assert await lab.state() == "failed"
+    assert await lab.quiet()
+
+
+async def test_a_nested_gate_counts_its_parent_down(lab: Lab) -> None:
+    first, third = await lab.opened_run(NESTED)
+    assert {first.id, third.id} == {"a", "c"}
+    await lab.one(lab.finish(third))
+    await lab.one(lab.finish(first))
+    (second,) = await lab.messages()
+    await lab.one(lab.finish(second))
+    await lab.decide()
+    (last,) = await lab.messages()
+    assert last.id == "d"
+    await lab.one(lab.finish(last))
+    assert await lab.state() == "success"
+    assert await lab.quiet()
+
+
+async def test_a_wide_stage_opens_in_chunks_that_may_be_resumed_after_any_of_them(lab: Lab) -> None:
+    stages = numbered(WIDE)
+    await lab.submit(stages)
+    (report,) = await lab.reports()
+    steps = decide(Plan(stages), report.gate, report.at, report.failed)
+    keys, run_id = lab.keys, lab.run_id
+
+    def step(n: int) -> OpenTasks:
+        opened = steps[n]
+        counts = [word for gate, left in opened.counts for word in (f"g{gate}", left)]  # type: ignore[union-attr]
+        tasks = opened.tasks  # type: ignore[union-attr]
+        return OpenTasks(
+            keys.status(run_id), keys.run(run_id), report.stream, report.entry, 1, report.decision, n,
+            int(n == len(steps) - 1), counts, [t.task.id for t in tasks], [pack_task(run_id, 1, t) for t in tasks],
+        )  # fmt: skip
+
+    assert len(steps) == 3
+    assert await lab.one(step(0)) == "1"
+    assert await lab.one(step(0)) == "1", "sent again: its first answer"
+    assert await lab.one(step(2)) == "1", "ahead of the progress: the step to go on from"
+    assert await lab.one(step(1)) == "2"
+    assert await lab.one(step(2)) == "done"
+    assert await lab.one(step(1)) == "done"
+    messages = await lab.messages()
+    assert sorted(m.task for m in messages) == list(range(250))
+    assert await lab.channel.exchange([lab.start(m) for m in messages]) == ["started"] * 250
+    assert await lab.channel.exchange([lab.finish(m) for m in messages]) == ["recorded"] * 250
+    assert await lab.state() == "success"
+    assert await lab.quiet()
+
+
+async def test_a_gate_does_not_close_before_all_its_chunks_are_open(lab: Lab) -> None:
+    stages = numbered(WIDE)
+    await lab.submit(stages)
+    (report,) = await lab.reports()
+    first = decide(Plan(stages), 0, -1, failed=False)[0]
+    keys, run_id = lab.keys, lab.run_id
+    tasks = first.tasks  # type: ignore[union-attr]
+    names = keys.status(run_id), keys.run(run_id), report.stream
+    packed = [pack_task(run_id, 1, t) for t in tasks]
+    await lab.one(
+        OpenTasks(
+            *names, report.entry, 1, report.decision, 0, 0, ["g1", 250], [t.task.id for t in tasks], packed
+        )
+    )
+    await lab.channel.exchange([lab.finish(m) for m in await lab.messages()])
+    assert await lab.state() == "running"
+    await lab.take(report)
+    await lab.channel.exchange([lab.finish(m) for m in await lab.messages()])
+    assert await lab.state() == "success"
+    assert await lab.quiet()
+
+
+async def test_a_handed_back_task_comes_again_under_a_new_epoch_and_the_old_report_is_refused(
+    lab: Lab,
+) -> None:
+    (old,) = await lab.opened_run(SEQUENCE)
+    await lab.one(lab.start(old))
+    assert await lab.one(lab.hand_back(old)) == "handed_back"
+    (new,) = await lab.messages()
+    assert (new.epoch, new.packed) == (2, old.packed)
+    assert await lab.one(lab.finish(old, "failed")) == "stale"
+    assert await lab.channel.exchange([lab.start(new), lab.finish(new)]) == ["started", "recorded"]
+    record = (await lab.run())["a0"].split()
+    assert record[:2] == ["2", "1"], "epoch 2, first attempt"
+
+
+async def test_a_task_that_another_consumer_holds_is_left_alone(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.redis.xclaim(lab.keys.tasks, "runners", "another", 0, [message.entry])
+    assert await lab.one(lab.start(message)) == "unowned"
+    assert await lab.status() == {"a": "pending", "b": "pending"}
+
+
+async def test_results_and_errors_are_kept_beside_the_run(lab: Lab) -> None:
+    (first,) = await lab.opened_run(SEQUENCE)
+    await lab.one(lab.finish(first, "success", b'{"result": 1}'))
+    record = await lab.store.run(lab.run_id)
+    assert record is not None
+    assert record.outcomes == {"0": b'{"result": 1}'}
+
+
+async def test_everything_of_an_ended_run_expires_at_one_time(lab: Lab) -> None:
+    (first,) = await lab.opened_run(SEQUENCE)
+    await lab.one(lab.finish(first, "failed", b"{}"))
+    await lab.decide()
+    keys, run_id = lab.keys, lab.run_id
+    ttls = [
+        await lab.redis.pttl(key)
+        for key in (keys.run(run_id), keys.status(run_id), keys.definition(run_id), keys.outcomes(run_id))
+    ]
+    assert min(ttls) > 0
+    assert max(ttls) - min(ttls) < 1000
+
+
+async def test_expired_runs_are_forgotten_by_the_indices(lab: Lab) -> None:
+    keys = lab.keys
+    index = keys.runs_in("success")  # type: ignore[arg-type]
+    old = {f"run-{n}": 1000 + n for n in range(150)}
+    await lab.redis.zadd(index, old)
+    await lab.redis.zadd(keys.runs, old)
+    assert await lab.one(TrimRuns(index)) == "more"
+    assert await lab.one(TrimRuns(index)) == "trimmed"
+    assert not await lab.redis.exists(index)
+    assert not await lab.redis.exists(keys.runs)
+
+
+async def test_a_consumer_is_deleted_only_when_nothing_is_pending_for_it(lab: Lab) -> None:
+    (first,) = await lab.opened_run(SEQUENCE)
+    leave = LeaveGroup(lab.keys.tasks, "runners")
+    assert await lab.one(leave) == "pending"
+    await lab.one(lab.finish(first, "failed"))
+    assert await lab.one(leave) == "left"
+    assert await lab.redis.xinfo_consumers(lab.keys.tasks, "runners") == []
+
+
+async def test_a_full_backlog_refuses_at_the_door_and_writes_nothing(settings: Settings) -> None:
+    async with Lab.opened(settings.model_copy(update={"max_backlog": 2})) as lab:
+        items = [
+            lab.submission(SEQUENCE)._replace(run_id=f"r{n}", run=f"run:{n}", status=f"s:{n}")
+            for n in range(3)
+        ]
+        assert await lab.channel.exchange(items) == ["accepted", "accepted", "backlog"]
+        assert not await lab.redis.exists("run:2", "s:2")
+
+
+async def test_a_full_redis_refuses_at_the_door_and_writes_nothing(settings: Settings) -> None:
+    async with Lab.opened(settings) as lab:
+        used = int((await lab.redis.info("memory"))["used_memory"])
+        await lab.redis.config_set("maxmemory", int(used * 1.1))
+        try:
+            assert await lab.submit(SEQUENCE) == "memory"
+        finally:
+            await lab.redis.config_set("maxmemory", 0)
+        assert not await lab.redis.exists(lab.keys.run(lab.run_id), lab.keys.status(lab.run_id))
+
+
+async def test_ten_thousand_tasks_are_submitted_in_one_script(lab: Lab) -> None:
+    stages = [{"type": "parallel", "tasks": [{"task": "a", "id": f"a-{n}"} for n in range(10_000)]}]
+    assert await lab.submit(stages) == "accepted"
+    assert len(await lab.status()) == 10_000
+
+
+async def test_scripts_that_redis_has_forgotten_are_loaded_again(lab: Lab) -> None:
+    await lab.submit(SEQUENCE)
+    await lab.redis.script_flush()
+    await lab.decide()
+    assert len(await lab.messages()) == 1
+
+
+async def test_another_number_of_partitions_is_refused(lab: Lab) -> None:
+    wanted = len(lab.store.partitions) + 1
+    other = Store(lab.store.settings.model_copy(update={"partitions": wanted}), "other")
+    with pytest.raises(ConfigurationError, match="MILLSTREAM_PARTITIONS"):
+        await other.prepare()
+    await other.close()
+
+
+async def test_an_eviction_policy_is_refused(settings: Settings) -> None:
+    with sync_redis.Redis.from_url(settings.redis_url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        store = Store(settings, "test")
+        try:
+            with pytest.raises(ConfigurationError, match="noeviction"):
+                await store.prepare()
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+            await store.close()
