@@ -1,0 +1,1 @@
+"""`millstream dev`: the whole engine on one machine, as child processes that come and go together."""
