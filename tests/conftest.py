@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
+
 import servers
 from lab import Lab
-
 from millstream.settings import Settings
 
 CHOICE = os.environ.get("MILLSTREAM_TEST_REDIS", "")

@@ -7,11 +7,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from millstream.dev.redis_server import find_server
+
+
+def server_binary() -> str:
+    """The redis-server to test with: MILLSTREAM_TEST_REDIS_SERVER, else what `millstream dev` would take."""
+    return os.environ.get("MILLSTREAM_TEST_REDIS_SERVER") or str(find_server())
 
 
 def free_port() -> int:
@@ -56,7 +63,7 @@ class Server:
 
     def start(self) -> None:
         command = [
-            str(find_server()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
+            server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
             "--save", "", *self.options,
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
@@ -109,14 +116,14 @@ def cluster(directory: Path, size: int = 3) -> Iterator[str]:
         for n in range(size)
     ]
     try:
-        clients = [redis.Redis(port=server.port) for server in servers]
+        clients: list[Any] = [redis.Redis(port=server.port) for server in servers]
         for n, client in enumerate(clients):
             slots = range(n * 16384 // size, (n + 1) * 16384 // size)
             client.execute_command("CLUSTER", "ADDSLOTS", *slots)
             client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
             client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
         for client in clients:
-            wait_until(lambda client=client: _joined(client, size), "the cluster to form", 60)
+            wait_until(partial(_joined, client, size), "the cluster to form", 60)
             client.close()
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
     finally:
@@ -124,7 +131,7 @@ def cluster(directory: Path, size: int = 3) -> Iterator[str]:
             server.stop()
 
 
-def _joined(client: redis.Redis, size: int) -> bool:
+def _joined(client: Any, size: int) -> bool:
     info = client.execute_command("CLUSTER", "INFO")
     fields = (
         info

@@ -24,7 +24,7 @@ class Gateway:
         self.settings = settings
         self._store = Store(settings, "api")
         self._channels = [self._store.channel(keys) for keys in self._store.partitions]
-        self._collectors = [Collector(channel.exchange) for channel in self._channels]
+        self._collectors = [Collector(channel.exchange_twice) for channel in self._channels]
         self._offered: dict[str, float] = {}
         self._refusal: str | None = "the api has not reached Redis since it started"
 

@@ -58,7 +58,7 @@ class PartitionRunner:
             reserved = await self._slots.reserve(self._share, self._stop.__bool__, self._lease / 3)
             if not reserved:
                 continue
-            entries = await self._reader.read(reserved, self.held)
+            entries = await self._reader.read(reserved, self._holds)
             messages = []
             for entry in entries:
                 try:
@@ -102,6 +102,9 @@ class PartitionRunner:
                     log.info("task_not_started", run_id=message.run_id, task=message.id, reply=reply)
             self._changed.set()
 
+    def _holds(self, _stream: str, entry: bytes) -> bool:
+        return entry in self.held
+
     def _start(self, message: TaskMessage) -> StartTask:
         status, run = self._keys.status(message.run_id), self._keys.run(message.run_id)
         return StartTask(status, run, message.entry, message.life, message.epoch, message.task, message.id)
@@ -138,7 +141,7 @@ class PartitionRunner:
     async def hand_back(self) -> None:
         """Give back what is not finished, and what the last read may have left unseen; then leave the group."""
         try:
-            for entry in await self._reader.unseen(self.held):
+            for entry in await self._reader.unseen(self._holds):
                 message = unpack_task(entry.id, entry.fields)
                 self.held[message.entry] = message
             backs = [self._hand_back(message) for message in self.held.values()]

@@ -39,7 +39,7 @@ class PartitionScheduler:
         self._channel = store.channel(keys)
         self._trimming = store.channel(keys)
         self._reader = store.report_reader(keys, self.progress)
-        self._active: dict[bytes, Decision] = {}
+        self._active: dict[tuple[str, bytes], Decision] = {}
 
     async def run(self) -> None:
         """Schedule until asked to stop; what was read is decided first."""
@@ -58,8 +58,11 @@ class PartitionScheduler:
         await self._reader.stop()
 
     async def _read(self) -> None:
-        for entry in await self._reader.read(READ, self._active, block=not self._active):
+        for entry in await self._reader.read(READ, self._holds, block=not self._active):
             await self._take(entry)
+
+    def _holds(self, stream: str, entry: bytes) -> bool:
+        return (stream, entry) in self._active
 
     async def _take(self, entry: Entry) -> None:
         try:
@@ -74,7 +77,7 @@ class PartitionScheduler:
         except UnreadableMessageError as error:
             log.error("unreadable_message", stream=entry.stream, entry=entry.id.decode(), error=str(error))
             return
-        self._active[entry.id] = Decision(self._keys, report, plan)
+        self._active[entry.stream, entry.id] = Decision(self._keys, report, plan)
 
     async def _round(self) -> None:
         decisions = list(self._active.items())

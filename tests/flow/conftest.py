@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from api.app import create_app
 from lab import Lab
-
 from millstream.keys import RUNNERS, SCHEDULERS
 from millstream.lifecycle import Stop
 from millstream.settings import Settings
@@ -155,7 +155,7 @@ async def assert_nothing_leaked(lab: Lab) -> None:
             (keys.workflows, SCHEDULERS),
             (keys.reports, SCHEDULERS),
         ):
-            assert await lab.redis.xlen(stream) == 0, f"{stream} is not empty"
+            assert await lab.redis.xrange(stream) == [], f"{stream} is not empty"
             assert await lab.pending(stream, group) == 0, f"{stream} has pending entries"
             assert await lab.redis.xinfo_consumers(stream, group) == []
             owned.add(stream.encode())

@@ -3,12 +3,13 @@
 import asyncio
 from typing import Any
 
-import pytest
-from api.app import create_app
 import httpx2
+import pytest
 
+from api.app import create_app
 from flow.conftest import Engine, eventually
 from millstream.settings import Settings
+from millstream.store.store import Store
 
 GUIDE: list[dict[str, Any]] = [
     {"type": "parallel", "tasks": ["task_a", "task_b"]},
@@ -135,8 +136,6 @@ async def test_a_full_backlog_answers_429_with_retry_after(engine: Engine) -> No
 
 
 async def _all_ended(engine: Engine) -> bool:
-    from millstream.store.store import Store
-
     store = Store(engine.settings, "look")
     left = [await store.connector.client.zcard(keys.runs_in("running")) for keys in store.partitions]  # type: ignore[arg-type]
     await store.close()

@@ -2,14 +2,20 @@
 
 import asyncio
 import random
+import re
 import threading
 from typing import Any
 
 import pytest
-from trees import oracle, random_workflow
+import redis
 
 from flow.conftest import Engine, eventually
+from lab import Lab
 from millstream.definition import WorkflowDefinition, normalise
+from millstream.lifecycle import Stop
+from millstream.settings import Settings
+from scheduler.service import serve as serve_scheduler
+from trees import oracle, random_workflow
 
 
 async def _nothing() -> None:
@@ -214,23 +220,45 @@ async def test_random_nested_workflows_end_as_the_oracle_says(engine: Engine, se
 async def test_a_connection_that_is_cut_is_opened_again_and_nothing_is_lost(engine: Engine) -> None:
     engine.tasks.add(_nothing, "t")
     await engine.runner()
-    from millstream.store.store import Store
-
-    store = Store(engine.settings, "cutter")
+    ports = [int(port) for port in re.findall(r":(\d+)", engine.settings.redis_url)]
     runs = []
     for _ in range(20):
-        runs.append(
-            await engine.post(
-                [{"type": "parallel", "tasks": ["t"] * 20}, {"type": "sequential", "tasks": ["t"] * 5}]
-            )
-        )
-        options = {"target_nodes": "all"} if engine.settings.partitions > 1 else {}
-        await store.connector.client.execute_command(
-            "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", **options
-        )
-    await store.close()
+        stages = [{"type": "parallel", "tasks": ["t"] * 20}, {"type": "sequential", "tasks": ["t"] * 5}]
+        runs.append(await engine.post(stages))
+        for port in ports:
+            with redis.Redis(port=port) as client:
+                client.client_kill_filter(_type="normal", skipme=True)
 
     async def all_ended() -> bool:
         return all([(await engine.run(run_id))["state"] == "success" for run_id in runs])
 
     await eventually(all_ended, "all runs to succeed", 60)
+
+
+async def test_entries_of_two_streams_that_bear_one_id_are_both_decided(settings: Settings) -> None:
+    async with Lab.opened(settings) as lab:
+        (first,) = await lab.opened_run(
+            [{"type": "parallel", "tasks": ["a"]}, {"type": "parallel", "tasks": ["b", "c"]}]
+        )
+        await lab.one(lab.finish(first))
+        other = lab.store.new_run_id()
+        keys, redis_ = lab.keys, lab.redis
+        ((_, report),) = await redis_.xrange(keys.reports)
+        await redis_.delete(keys.reports, keys.workflows)
+        submission = lab.submission([{"type": "parallel", "tasks": ["d", "e"]}])
+        item = submission._replace(status=keys.status(other), run=keys.run(other), run_id=other)
+        await lab.one(item._replace(definition=keys.definition(other)))
+        ((_, submitted),) = await redis_.xrange(keys.workflows)
+        await redis_.delete(keys.workflows)
+        await redis_.xadd(keys.reports, report, id="7-7")
+        await redis_.xadd(keys.workflows, submitted, id="7-7")
+        stop = Stop()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serve_scheduler(settings, stop))
+            await eventually(lambda: _length(lab, 4), "all four messages to be written", 10)
+            stop.set()
+        assert {message.id for message in await lab.messages()} == {"b", "c", "d", "e"}
+
+
+async def _length(lab: Lab, wanted: int) -> bool:
+    return bool(await lab.redis.xlen(lab.keys.tasks) == wanted)

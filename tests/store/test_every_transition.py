@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from lab import SEQUENCE, Lab
 
+from lab import SEQUENCE, Lab
 from millstream.plan import Plan
 from millstream.states import NEW, RUN_EDGES, TASK_EDGES, RunState, TaskState
 from millstream.store.transitions import CountDown, EndRun, OpenTasks, SkipTasks, Transition

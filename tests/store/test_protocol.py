@@ -1,5 +1,8 @@
 """What the transitions promise together: licences, counts, chunks, hand-backs, the door, the end."""
 
+from typing import Any
+
+import pytest
 import redis as sync_redis
 
 from lab import PARALLEL, SEQUENCE, Lab
@@ -9,16 +12,15 @@ from millstream.plan import Plan, decide
 from millstream.settings import Settings
 from millstream.store.store import Store
 from millstream.store.transitions import LeaveGroup, OpenTasks, TrimRuns
-import pytest
 
-WIDE = [{"type": "parallel", "tasks": ["a"] * 250}]
-NESTED = [
+WIDE: list[dict[str, Any]] = [{"type": "parallel", "tasks": ["a"] * 250}]
+NESTED: list[dict[str, Any]] = [
     {"type": "parallel", "tasks": [{"type": "sequential", "tasks": ["a", "b"]}, "c"]},
     {"type": "sequential", "tasks": ["d"]},
 ]
 
 
-def numbered(stages: list[dict[str, object]]) -> list[dict[str, object]]:
+def numbered(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     tasks = [{"task": "a", "id": f"a-{n}"} for n in range(250)]
     return [{**stages[0], "tasks": tasks}]
 

@@ -96,6 +96,16 @@ class Channel:
             await connection.read_response()
         return unknown
 
+    async def exchange_twice(self, items: Sequence[Transition]) -> list[str]:
+        """Exchange, once more when the first try fails: a connection may have died while it was idle.
+
+        Raises RedisUnavailableError.
+        """
+        try:
+            return await self.exchange(items)
+        except RedisUnavailableError:
+            return await self.exchange(items)
+
     async def settle(self, items: Sequence[Transition]) -> list[str]:
         """Exchange until Redis has answered, however long it is away."""
         failures = 0
@@ -104,7 +114,6 @@ class Channel:
                 return await self.exchange(items)
             except RedisUnavailableError as error:
                 log.warning("redis_unavailable", doing="scripts", error=str(error), failures=failures)
-                await self._connector.forget_topology()
                 await asyncio.sleep(backoff(failures))
                 failures += 1
 

@@ -6,9 +6,9 @@ through redis-py's ordinary client.
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +19,7 @@ from redis.asyncio.connection import Connection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 
 from millstream.errors import ConfigurationError, RedisUnavailableError
 
@@ -30,7 +31,7 @@ _NOT_NOW = re.compile(
 )
 
 
-@contextmanager
+@contextlib.contextmanager
 def unavailable_as_ours() -> Iterator[None]:
     """Raise RedisUnavailableError for whatever means that Redis cannot serve now."""
     try:
@@ -112,30 +113,43 @@ class Connector:
         """
         with unavailable_as_ours():
             async with asyncio.timeout(ANSWER_SECONDS):
-                options = self._options | await self._address(key)
-                connection = self._class(
-                    **options, retry=Retry(NoBackoff(), 0), socket_timeout=None, protocol=2,
-                    socket_connect_timeout=CONNECT_SECONDS, client_name=self._name,
-                )  # fmt: skip
-                await connection.connect()
-        return connection  # type: ignore[no-any-return]
+                return await self._open(await self._address(key))
+
+    async def _open(self, address: dict[str, Any]) -> Connection:
+        options = self._options | address
+        connection: Connection = self._class(
+            **options, retry=Retry(NoBackoff(), 0), socket_timeout=None, protocol=2,
+            socket_connect_timeout=CONNECT_SECONDS, client_name=self._name,
+        )  # fmt: skip
+        await connection.connect()  # type: ignore[no-untyped-call]
+        return connection
 
     async def _address(self, key: str) -> dict[str, Any]:
+        """Look up where a key lives, anew for every connection: after a failure it may have moved."""
         if self._kind == "cluster":
-            await self.client.initialize()
-            node = self.client.get_node_from_key(key)
-            if node is None:
-                raise exceptions.RedisClusterException(f"no node holds {key!r}")
-            return {"host": node.host, "port": node.port, "db": 0}
+            return await self._node_of(key_slot(key.encode()))
         if self._kind == "sentinel":
             host, port = await self._sentinel.discover_master(self._master)
             return {"host": host, "port": port}
         return {}
 
-    async def forget_topology(self) -> None:
-        """After a failure: look up again which node holds what, before the next connection."""
-        if self._kind == "cluster":
-            await self.client.aclose()
+    async def _node_of(self, slot: int) -> dict[str, Any]:
+        """Ask the known nodes, one after another, which holds a slot; what they name is known from then on."""
+        for host, port in list(self._nodes):
+            with contextlib.suppress(exceptions.ConnectionError, exceptions.TimeoutError):
+                connection = await self._open({"host": host, "port": port, "db": 0})
+                try:
+                    await connection.send_command("CLUSTER", "SLOTS")
+                    ranges = await connection.read_response()
+                finally:
+                    await connection.disconnect(nowait=True)
+                for first, last, (name, at, *_), *_ in ranges:
+                    node = (name.decode() or host, at)
+                    if node not in self._nodes:
+                        self._nodes.append(node)
+                    if first <= slot <= last:
+                        return {"host": node[0], "port": at, "db": 0}
+        raise exceptions.RedisClusterException(f"no node that answers holds slot {slot}")
 
     async def info(self) -> dict[str, Any]:
         """Redis's INFO of one node. Raises RedisUnavailableError."""

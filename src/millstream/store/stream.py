@@ -5,7 +5,7 @@ telling it, so after every failure it first reads its own pending entries and le
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -19,6 +19,8 @@ from millstream.store.channel import backoff
 from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
 
 log = structlog.get_logger()
+Holds = Callable[[str, bytes], bool]
+MOST_PENDING: Final = 10_000  # entries a process holds at most: its slots, or its decisions on their way
 MARGIN_SECONDS: Final = 2.0  # how much longer than BLOCK an answer may take before the connection is given up
 
 
@@ -54,10 +56,11 @@ class GroupReader:
         self._failures = 0
         self._stopping = asyncio.Event()
 
-    async def read(self, count: int, held: Collection[bytes] = (), *, block: bool = True) -> list[Entry]:
+    async def read(self, count: int, holds: Holds, *, block: bool = True) -> list[Entry]:
         """Give up to `count` entries a stream; an empty list when none came in time, Redis is away, or stopped.
 
-        `held` tells which of its own pending entries the caller is working on.
+        `holds` tells whether the caller is working on an entry, by its stream and id: ids are unique in one
+        stream only.
         """
         self._progress.mark()
         if self._stopping.is_set():
@@ -67,7 +70,7 @@ class GroupReader:
                 if self._connection is None:
                     await self._connect()
                 if self._recovering:
-                    return await self._own_pending(count, held)
+                    return await self._own_pending(holds)
                 return await self._exchange(count, ">", block=block)
         except RedisUnavailableError as error:
             await self._failed(error)
@@ -82,11 +85,11 @@ class GroupReader:
         await self._connection.send_command("CLIENT", "ID")
         self._client_id = await self._connection.read_response()
 
-    async def _own_pending(self, count: int, held: Collection[bytes]) -> list[Entry]:
-        entries = await self._exchange(count + len(held), "0", block=False)
+    async def _own_pending(self, holds: Holds) -> list[Entry]:
+        entries = await self._exchange(MOST_PENDING, "0", block=False)
         self._recovering = False
         self._failures = 0
-        return [entry for entry in entries if entry.id not in held and entry.fields]
+        return [entry for entry in entries if entry.fields and not holds(entry.stream, entry.id)]
 
     async def _exchange(self, count: int, after: str, *, block: bool) -> list[Entry]:
         connection = self._connection
@@ -114,7 +117,6 @@ class GroupReader:
     async def _failed(self, error: RedisUnavailableError) -> None:
         log.warning("redis_unavailable", doing="reading", error=str(error), failures=self._failures)
         await self._disconnect()
-        await self._connector.forget_topology()
         pause, self._failures = backoff(self._failures), self._failures + 1
         try:
             async with asyncio.timeout(pause):
@@ -135,12 +137,12 @@ class GroupReader:
         await other.read_response()
         await other.disconnect(nowait=True)
 
-    async def unseen(self, held: Collection[bytes]) -> list[Entry]:
-        """After stop: own pending entries that no read has shown, 100 at most."""
+    async def unseen(self, holds: Holds) -> list[Entry]:
+        """After stop: own pending entries that no read has shown."""
         with unavailable_as_ours():
             if self._connection is None:
                 await self._connect()
-            return await self._own_pending(100, held)
+            return await self._own_pending(holds)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

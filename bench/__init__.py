@@ -1,0 +1,1 @@
+"""The benchmark that users can run: `make bench`."""
