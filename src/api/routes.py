@@ -1,5 +1,6 @@
 """The routes. The contract of the first users' guide is kept word for word."""
 
+import math
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -74,6 +75,8 @@ def _problem(found: ErrorDetails) -> dict[str, Any]:
     problem = {**found, "loc": ("body", *found["loc"])}
     if found["type"] == "json_invalid":
         problem |= {"msg": "JSON decode error", "input": {}}
+    elif isinstance(found["input"], float) and not math.isfinite(found["input"]):
+        problem["input"] = str(found["input"])
     return problem
 
 

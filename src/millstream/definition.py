@@ -21,7 +21,9 @@ class TaskEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     task: Name = Field(description="The task's name, as a runner offers it")
-    id: Name | None = Field(None, description="What the status map shows; the name by default")
+    id: Annotated[str, Field(min_length=1, max_length=250)] | None = Field(
+        None, description="What the status map shows; the name by default"
+    )
 
 
 def _kind(entry: Any) -> str:

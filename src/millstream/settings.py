@@ -32,13 +32,13 @@ class Settings(BaseSettings):
     tasks: Annotated[tuple[str, ...], NoDecode] = ()
     runner_slots: int = Field(100, ge=1, le=10_000)
 
-    lease_seconds: float = Field(10.0, ge=0.5)
-    loop_stall_seconds: float = Field(30.0, gt=0)
-    grace_seconds: float = Field(20.0, ge=0)
+    lease_seconds: float = Field(10.0, ge=0.5, allow_inf_nan=False)
+    loop_stall_seconds: float = Field(30.0, gt=0, allow_inf_nan=False)
+    grace_seconds: float = Field(20.0, ge=0, allow_inf_nan=False)
 
     max_tasks: int = Field(10_000, ge=1, le=100_000)
     max_backlog: int = Field(100_000, ge=1)
-    retention_seconds: float = Field(7 * 86_400, gt=0)
+    retention_seconds: float = Field(7 * 86_400, gt=0, allow_inf_nan=False)
 
     log_format: Literal["auto", "console", "json"] = "auto"
 
@@ -62,6 +62,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"RUNNER_SLOTS ({self.runner_slots}) must be at least PARTITIONS ({self.partitions}): "
                 "a runner reads every partition"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_in_a_cluster(self) -> "Settings":
+        if "+cluster://" in self.redis_url and self.partitions == 1:
+            raise ValueError(
+                "PARTITIONS must be 2 or more on a Redis Cluster: without hash tags its keys lie apart"
             )
         return self
 

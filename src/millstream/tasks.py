@@ -39,7 +39,9 @@ class Registry(dict[str, TaskFunction]):
 
     def add(self, function: Callable[[], Any], name: str | None = None) -> None:
         """Register a function under its own name or another. Raises InvalidTaskError."""
-        name = name or function.__name__
+        name = name or getattr(function, "__name__", None)
+        if name is None:
+            raise InvalidTaskError(f'{function!r} has no name of its own; give it one: @task(name="…")')
         required = [
             p.name
             for p in inspect.signature(function).parameters.values()
@@ -93,7 +95,7 @@ def import_tasks(modules: Iterable[str]) -> Registry:
     for module in modules:
         try:
             importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(
                 f"MILLSTREAM_TASKS names the module {module!r}, which cannot be imported: "
                 f"{type(error).__name__}: {error}"

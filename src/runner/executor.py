@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import json
 import traceback
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,7 @@ from millstream.states import TaskState
 from millstream.tasks import Registry, TaskFunction
 
 MAX_DETAIL_BYTES: Final = 1_048_576  # of a result; a larger one is a failure that says so
+MAX_DEPTH: Final = 100  # of a result: what cannot be read back is not kept
 MAX_TEXT: Final = 16_384  # characters of an error's message and traceback that are kept
 
 
@@ -36,21 +38,37 @@ class ResultError(Exception):
 
 def failure(error: BaseException) -> Outcome:
     """Write an error as a task's outcome: type, message, traceback."""
-    trace = "".join(traceback.format_exception(error))
     detail = {
         "type": type(error).__qualname__,
-        "message": _message(error)[:MAX_TEXT],
-        "traceback": trace[-MAX_TEXT:],
+        "message": _text(lambda: str(error))[:MAX_TEXT],
+        "traceback": _text(lambda: "".join(traceback.format_exception(error)))[-MAX_TEXT:],
     }
     return Outcome(TaskState.FAILED, json.dumps({"error": detail}).encode())
 
 
-def _message(error: BaseException) -> str:
+def _text(write: Callable[[], str]) -> str:
+    """Write what an error says of itself, as UTF-8 can hold it; user code writes it, so it may raise anything."""
     try:
-        text = str(error)
-    except Exception as broken:  # noqa: BLE001 (a user's __str__ may do anything)
-        text = f"(its message could not be written: {type(broken).__name__})"
+        text = write()
+    except BaseException as broken:  # noqa: BLE001 (a user's __str__ may even exit)
+        text = f"(it could not be written: {type(broken).__name__})"
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    """Whether lists and dicts are nested deeper than a limit."""
+    level = [value]
+    for _ in range(limit):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def success(result: Any) -> Outcome:
@@ -58,6 +76,12 @@ def success(result: Any) -> Outcome:
     if result is None:
         return SUCCESS
     try:
+        if _deeper_than(result, MAX_DEPTH):
+            return failure(
+                ResultError(
+                    f"the task returned something that is not JSON: it is nested deeper than {MAX_DEPTH} levels"
+                )
+            )
         detail = json.dumps({"result": result}, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         return failure(ResultError(f"the task returned something that is not JSON: {error}"))

@@ -16,6 +16,7 @@ from millstream.lifecycle import Progress, Stop, until_available
 from millstream.messages import TaskMessage, unpack_task
 from millstream.settings import Settings
 from millstream.store.store import Store
+from millstream.store.stream import Entry
 from millstream.store.transitions import FinishTask, HandBack, LeaveGroup, StartTask, Transition
 from millstream.tasks import Registry, import_tasks
 from runner.executor import Executor, Outcome
@@ -58,20 +59,24 @@ class PartitionRunner:
             reserved = await self._slots.reserve(self._share, self._stop.__bool__, self._lease / 3)
             if not reserved:
                 continue
-            entries = await self._reader.read(reserved, self._holds)
-            messages = []
-            for entry in entries:
-                try:
-                    messages.append(unpack_task(entry.id, entry.fields))
-                except UnreadableMessageError as error:
-                    log.error(
-                        "unreadable_message", stream=entry.stream, entry=entry.id.decode(), error=str(error)
-                    )
+            messages = self._hold(await self._reader.read(reserved, self._holds))
             self._slots.release(max(0, reserved - len(messages)))
             self._slots.free -= max(0, len(messages) - reserved)
-            self.held |= {message.entry: message for message in messages}
             self._read += messages
             self._wake.set()
+
+    def _hold(self, entries: list[Entry]) -> list[TaskMessage]:
+        """Take entries as messages; one that cannot be read is left pending, and said."""
+        messages = []
+        for entry in entries:
+            try:
+                messages.append(unpack_task(entry.id, entry.fields))
+            except UnreadableMessageError as error:
+                log.error(
+                    "unreadable_message", stream=entry.stream, entry=entry.id.decode(), error=str(error)
+                )
+        self.held |= {message.entry: message for message in messages}
+        return messages
 
     async def pump(self) -> None:
         """Start what was read and report what finished, one batch after another."""
@@ -141,14 +146,13 @@ class PartitionRunner:
     async def hand_back(self) -> None:
         """Give back what is not finished, and what the last read may have left unseen; then leave the group."""
         try:
-            for entry in await self._reader.unseen(self._holds):
-                message = unpack_task(entry.id, entry.fields)
-                self.held[message.entry] = message
+            self._hold(await self._reader.unseen(self._holds))
             backs = [self._hand_back(message) for message in self.held.values()]
-            await self._channel.exchange([*backs, LeaveGroup(self._keys.tasks, RUNNERS)])
+            await self._channel.exchange(backs)
+            await self._channel.exchange([LeaveGroup(self._keys.tasks, RUNNERS)])
             if backs:
                 log.info("handed_back", tasks=len(backs))
-        except (RedisUnavailableError, UnreadableMessageError) as error:
+        except RedisUnavailableError as error:
             log.warning("left_without_goodbye", error=str(error))
         await self._reader.close()
         await self._channel.close()

@@ -53,32 +53,29 @@ class Slots(Generic[Job]):
     def put(self, job: Job) -> None:
         """Run a job in a slot that was reserved for it."""
         self._jobs.append(job)
-        if len(self._workers) < self.size and not self._idle and not self._waking:
-            self._spawn()
-        else:
-            self._wake_one()
+        self._wake_another()
 
-    def _spawn(self) -> None:
-        self._waking = True
-        worker = asyncio.create_task(self._work(), context=Context())
-        self._workers.add(worker)
-        worker.add_done_callback(self._gone)
+    def _wake_another(self) -> None:
+        """Wake one idle worker, or start one, unless one is on its way already."""
+        if self._waking:
+            return
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():  # a task that kept a hold of its worker may have cancelled it
+                self._waking = True
+                waiter.set_result(None)
+                return
+        if len(self._workers) < self.size:
+            self._waking = True
+            worker = asyncio.create_task(self._work(), context=Context())
+            self._workers.add(worker)
+            worker.add_done_callback(self._gone)
 
     def _gone(self, worker: "asyncio.Task[None]") -> None:
         self._workers.discard(worker)
+        self._waking = False
         if self._jobs:
             self._wake_another()
-
-    def _wake_one(self) -> None:
-        if self._idle and not self._waking:
-            self._waking = True
-            self._idle.popleft().set_result(None)
-
-    def _wake_another(self) -> None:
-        if self._idle:
-            self._wake_one()
-        elif len(self._workers) < self.size and not self._waking:
-            self._spawn()
 
     async def _work(self) -> None:
         loop, clean, current = asyncio.get_running_loop(), copy_context(), asyncio.current_task()

@@ -53,6 +53,13 @@ class PartitionScheduler:
             await stopping
         await self._leave()
 
+    async def _unseen(self) -> None:
+        """Decide what a failed last read may have handed to this process without telling it."""
+        for entry in await self._reader.unseen(self._holds):
+            await self._take(entry)
+        while self._active:
+            await self._round()
+
     async def _stop_reading(self) -> None:
         await self._stop.wait()
         await self._reader.stop()
@@ -105,6 +112,7 @@ class PartitionScheduler:
     async def _leave(self) -> None:
         leaving = [LeaveGroup(stream, SCHEDULERS) for stream in (self._keys.workflows, self._keys.reports)]
         try:
+            await self._unseen()
             await self._channel.exchange(leaving)
         except RedisUnavailableError as error:
             log.warning("left_without_goodbye", error=str(error))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import redis as sync_redis
+from pydantic import ValidationError
 
 from lab import PARALLEL, SEQUENCE, Lab
 from millstream.errors import ConfigurationError
@@ -239,3 +240,18 @@ async def test_an_eviction_policy_is_refused(settings: Settings) -> None:
         finally:
             client.config_set("maxmemory-policy", "noeviction")
             await store.close()
+
+
+async def test_a_script_that_redis_does_not_know_is_applied_after_those_it_knows(lab: Lab) -> None:
+    """So a caller that needs an order sends two exchanges; this shows why."""
+    (message,) = await lab.opened_run(SEQUENCE)
+    leave = LeaveGroup(lab.keys.tasks, "runners")
+    await lab.redis.script_flush()
+    assert await lab.one(leave) == "pending"
+    assert await lab.channel.exchange([lab.hand_back(message), leave]) == ["handed_back", "pending"]
+    assert await lab.one(leave) == "left"
+
+
+async def test_a_cluster_asks_for_partitions() -> None:
+    with pytest.raises(ValidationError, match="PARTITIONS must be 2 or more"):
+        Settings(redis_url="redis+cluster://127.0.0.1")

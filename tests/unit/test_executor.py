@@ -14,7 +14,6 @@ from runner.executor import MAX_DETAIL_BYTES, MAX_TEXT, Executor, Outcome, failu
 from runner.slots import Slots
 
 Function = Callable[[], Any]
-NOT_CAUGHT = pytest.mark.xfail(strict=True, reason="only an Exception from a __str__ is caught")
 
 
 def both(function: Function) -> list[Function]:
@@ -252,10 +251,7 @@ def written(error: BaseException) -> dict[str, str]:
     "inner",
     [
         RuntimeError("no"),
-        *(
-            pytest.param(e, marks=NOT_CAUGHT)
-            for e in (SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError())
-        ),
+        *(pytest.param(e) for e in (SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError())),
     ],
     ids=repr,
 )
@@ -270,7 +266,6 @@ async def test_a_task_may_raise_an_error_that_cannot_be_written(harness: Harness
     assert "RuntimeError" in (await harness.error(function))["message"]
 
 
-@pytest.mark.xfail(strict=True, reason="a traceback keeps its lone surrogates")
 async def test_an_error_with_lone_surrogates_can_still_be_answered(harness: Harness) -> None:
     error = await harness.error(raising(ValueError("\ud800")))
     assert error["message"] == "\\ud800"
@@ -284,7 +279,6 @@ async def test_an_error_with_lone_surrogates_can_still_be_answered(harness: Harn
     ],
     ids=["offset", "text"],
 )
-@pytest.mark.xfail(strict=True, reason="format_exception may raise, and nothing catches that")
 def test_an_error_whose_traceback_cannot_be_written_is_still_a_failure(error: SyntaxError) -> None:
     assert written(error)["type"] == "SyntaxError"
 
@@ -388,7 +382,6 @@ async def test_a_task_that_cancels_itself_does_not_harm_the_next_on_its_slot(har
     await bench.slots.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a worker that is cancelled while idle leaves its waiter behind")
 async def test_a_task_that_cancels_its_worker_later_does_not_stop_the_slot(harness: Harness) -> None:
     workers: list[asyncio.Task[Any]] = []
 

@@ -127,7 +127,6 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_error(
         import_tasks(["unit_broken"])
 
 
-@pytest.mark.xfail(strict=True, reason="only an Exception from an import is caught")
 def test_a_module_that_exits_is_named_too(modules: Path) -> None:
     (modules / "unit_exits.py").write_text("raise SystemExit('usage: …')")
     with pytest.raises(ConfigurationError, match="'unit_exits', which cannot be imported: SystemExit"):

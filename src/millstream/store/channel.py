@@ -59,6 +59,8 @@ class Channel:
     async def exchange(self, items: Sequence[Transition]) -> list[str]:
         """Send a batch in one write, at most 100 items a call, and give the reply of each item in order.
 
+        Items of different kinds may be applied in any order (a script that Redis does not know yet is sent
+        again), so what must come first goes into an exchange of its own.
         Any of it may have happened when it fails, and may be sent again. Raises RedisUnavailableError.
         """
         calls = list(_calls(items))
