@@ -31,7 +31,7 @@ class Slots(Generic[Job]):
         """Take up to `most` free slots, waiting for at least one; 0 when stopped or none came free in time."""
         try:
             async with asyncio.timeout(seconds):
-                while not self.free and not stop():
+                while self.free <= 0 and not stop():
                     self._released.clear()
                     await self._released.wait()
         except TimeoutError:

@@ -401,3 +401,18 @@ async def test_a_task_that_cancels_its_worker_later_does_not_stop_the_slot(harne
     await asyncio.wait(workers)
     assert await bench.run("plain") == ["fine"]
     await bench.slots.close()
+
+
+async def test_slots_in_debt_are_not_reserved_until_it_is_paid() -> None:
+    """After a cut read a runner may be given more than it had reserved; it reads no more until that is done."""
+
+    async def nothing(_: int) -> None: ...
+
+    slots: Slots[int] = Slots(2, nothing)
+    slots.free = -1
+    reserving = asyncio.create_task(slots.reserve(2, lambda: False, 10))
+    slots.release()
+    await asyncio.sleep(0)
+    assert not reserving.done()
+    slots.release(2)
+    assert await reserving == 2
