@@ -68,7 +68,11 @@ class Server:
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until(lambda: answers(self.port), "redis-server to answer")
+        try:
+            wait_until(lambda: answers(self.port), "redis-server to answer")
+        except TimeoutError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -103,19 +107,12 @@ def engine_answers() -> bool:
 @contextlib.contextmanager
 def cluster(directory: Path, size: int = 3) -> Iterator[str]:
     """A Redis Cluster of primaries, slots spread evenly."""
-    servers = [
-        Server(
-            directory / str(n),
-            "--cluster-enabled",
-            "yes",
-            "--cluster-node-timeout",
-            "5000",
-            "--appendonly",
-            "no",
-        )
-        for n in range(size)
-    ]
-    try:
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "5000", "--appendonly", "no")
+    with contextlib.ExitStack() as stopping:
+        servers = []
+        for n in range(size):
+            servers.append(Server(directory / str(n), *options))
+            stopping.callback(servers[-1].stop)
         clients: list[Any] = [redis.Redis(port=server.port) for server in servers]
         for n, client in enumerate(clients):
             slots = range(n * 16384 // size, (n + 1) * 16384 // size)
@@ -126,9 +123,6 @@ def cluster(directory: Path, size: int = 3) -> Iterator[str]:
             wait_until(partial(_joined, client, size), "the cluster to form", 60)
             client.close()
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
-    finally:
-        for server in servers:
-            server.stop()
 
 
 def _joined(client: Any, size: int) -> bool:
