@@ -1,6 +1,5 @@
 """The routes. The contract of the first users' guide is kept word for word."""
 
-import math
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -18,6 +17,8 @@ from millstream.plan import Plan
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 RETRY_AFTER_SECONDS: Final = 5
+MAX_PROBLEMS: Final = 20  # a 422 tells so many, each with so much of what was sent
+MAX_ECHO: Final = 200
 REFUSED: Final = {
     "backlog": "The backlog is full; try again later",
     "memory": "Redis is above 80 % of its maxmemory; try again later",
@@ -63,7 +64,7 @@ def parse(body: bytes, max_tasks: int) -> list[dict[str, Any]]:
         return normalise(WorkflowDefinition.model_validate_json(body), max_tasks)
     except ValidationError as error:
         raise RequestValidationError(
-            [_problem(problem) for problem in error.errors(include_url=False)]
+            [_problem(problem) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
         ) from None
     except InvalidDefinitionError as error:
         problem = {"type": "value_error", "loc": ("body", *error.location), "msg": str(error), "input": None}
@@ -75,8 +76,10 @@ def _problem(found: ErrorDetails) -> dict[str, Any]:
     problem = {**found, "loc": ("body", *found["loc"])}
     if found["type"] == "json_invalid":
         problem |= {"msg": "JSON decode error", "input": {}}
-    elif isinstance(found["input"], float) and not math.isfinite(found["input"]):
-        problem["input"] = str(found["input"])
+    elif not isinstance(found["input"], int | None):
+        problem["input"] = str(found["input"])[
+            :MAX_ECHO
+        ]  # as text: what JSON lacks, NaN, would break the answer
     return problem
 
 

@@ -1,6 +1,7 @@
 """The command line: `millstream api|scheduler|runner|dev`."""
 
 import importlib
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -44,6 +45,9 @@ def run_service(name: str) -> None:
         uvloop.run(main())
     except* ConfigurationError as group:
         fail(group.exceptions[0])
+    except* Exception:
+        logging.getLogger(name).exception("service_crashed")
+        os._exit(1)  # at once: a thread of a plain task would keep a process that does nothing any more
     finally:
         sys.stderr.flush()
     os._exit(0)  # threads of plain tasks cannot be joined; everything is flushed and handed back

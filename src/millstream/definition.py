@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
 from millstream.errors import InvalidDefinitionError
 
@@ -40,7 +40,9 @@ class Stage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["parallel", "sequential"]
-    tasks: list["Entry"] = Field(min_length=1, description="Task names, task objects, or nested stages")
+    tasks: Annotated[list["Entry"], FailFast()] = Field(
+        min_length=1, description="Task names, task objects, or nested stages"
+    )
 
 
 Entry = Annotated[
@@ -67,7 +69,9 @@ class WorkflowDefinition(BaseModel):
         },
     )
 
-    workflow: list[Stage] = Field(min_length=1, description="The stages, in the order in which they run")
+    workflow: Annotated[list[Stage], FailFast()] = Field(
+        min_length=1, description="The stages, in the order in which they run"
+    )
 
 
 Location = tuple[str | int, ...]

@@ -107,10 +107,8 @@ class Executor:
             return failure(
                 UnknownTaskError(f"this runner does not know the task {name!r}; see MILLSTREAM_TASKS")
             )
-        if not task.is_async:
-            return await self._in_thread(task)
         try:
-            return success(await task.function())
+            return success(await task.function()) if task.is_async else await self._in_thread(task)
         except asyncio.CancelledError as error:
             if self._closed:  # not the task's own doing: the runner's grace period is over
                 raise

@@ -36,7 +36,8 @@ class PartitionRunner:
         self._keys = keys
         self._slots = slots
         self._stop = stop
-        self._share = max(1, slots.size // len(store.partitions))
+        # With several partitions a blocking read holds one slot, or an idle one would keep the busy one's.
+        self._share = slots.size if len(store.partitions) == 1 else 1
         self._reader = store.task_reader(keys, self.progress)
         self._channel = store.channel(keys)
         self._lease = store.settings.lease_seconds
@@ -60,10 +61,14 @@ class PartitionRunner:
             if not reserved:
                 continue
             messages = self._hold(await self._reader.read(reserved, self._holds))
+            if messages and self._share == 1 and (more := self._slots.take_free()):
+                reserved += more
+                messages += self._hold(await self._reader.read(more, self._holds, block=False))
             self._slots.release(max(0, reserved - len(messages)))
             self._slots.free -= max(0, len(messages) - reserved)
             self._read += messages
             self._wake.set()
+            await asyncio.sleep(0)  # so that another partition's reader, waiting for a slot, comes first
 
     def _hold(self, entries: list[Entry]) -> list[TaskMessage]:
         """Take entries as messages; one that cannot be read is left pending, and said."""

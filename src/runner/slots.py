@@ -9,9 +9,10 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Job = TypeVar("Job")
+CANCEL_SECONDS: Final = 2.0
 
 
 class Slots(Generic[Job]):
@@ -37,6 +38,12 @@ class Slots(Generic[Job]):
         except TimeoutError:
             return 0
         taken = 0 if stop() else min(most, self.free)
+        self.free -= taken
+        return taken
+
+    def take_free(self) -> int:
+        """Reserve all that is free now, without waiting."""
+        taken = max(0, self.free)
         self.free -= taken
         return taken
 
@@ -86,8 +93,10 @@ class Slots(Generic[Job]):
                 job = self._jobs.popleft()
                 if self._jobs:
                     self._wake_another()
-                await self._run(job)
-                self.release()
+                try:
+                    await self._run(job)
+                finally:
+                    self.release()
                 if copy_context() != clean or current.cancelling():
                     return
             waiter = loop.create_future()
@@ -100,4 +109,5 @@ class Slots(Generic[Job]):
         self._jobs.clear()
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        if workers:
+            await asyncio.wait(workers, timeout=CANCEL_SECONDS)  # a task may swallow its cancellation

@@ -80,18 +80,31 @@ class PartitionScheduler:
                     break
                 except RedisUnavailableError as error:
                     log.warning("redis_unavailable", doing="definition", error=str(error))
+                    if not self._again():
+                        return
                     await asyncio.sleep(0.2)
         except UnreadableMessageError as error:
             log.error("unreadable_message", stream=entry.stream, entry=entry.id.decode(), error=str(error))
             return
         self._active[entry.stream, entry.id] = Decision(self._keys, report, plan)
 
+    def _again(self) -> bool:
+        """Whether to try once more while Redis is away; trying is progress, so that liveness does not need Redis."""
+        self.progress.mark()
+        return not self._stop
+
     async def _round(self) -> None:
         decisions = list(self._active.items())
         if not decisions:
             return
         self.progress.mark()
-        replies = await self._channel.settle([decision.transition() for _, decision in decisions])
+        try:
+            replies = await self._channel.settle(
+                [decision.transition() for _, decision in decisions], self._again
+            )
+        except RedisUnavailableError:  # asked to stop: what is on its way stays pending, and loses nothing
+            self._active.clear()
+            return
         for (entry, decision), reply in zip(decisions, replies, strict=True):
             decision.answered(reply)
             if decision.done:

@@ -1,9 +1,11 @@
 """The engine as a whole: stages, failures, results, many schedulers and runners, stopping."""
 
 import asyncio
+import contextlib
 import random
 import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from millstream.definition import WorkflowDefinition, normalise
 from millstream.lifecycle import Stop
 from millstream.settings import Settings
 from scheduler.service import serve as serve_scheduler
+from servers import Server
 from trees import oracle, random_workflow
 
 
@@ -262,3 +265,70 @@ async def test_entries_of_two_streams_that_bear_one_id_are_both_decided(settings
 
 async def _length(lab: Lab, wanted: int) -> bool:
     return bool(await lab.redis.xlen(lab.keys.tasks) == wanted)
+
+
+async def test_one_run_gets_all_slots_of_a_runner_however_many_partitions_there_are(engine: Engine) -> None:
+    together = asyncio.Barrier(20)
+
+    async def meet() -> None:
+        await together.wait()
+
+    engine.tasks.add(meet, "meet")
+    await engine.runner(runner_slots=22)
+    runs = [await engine.post([{"type": "parallel", "tasks": ["meet"] * 20}]) for _ in range(6)]
+    for run_id in runs:
+        assert (await engine.ended(run_id))["state"] == "success"
+
+
+async def test_a_redis_that_lost_everything_is_set_up_again_and_serves(engine: Engine) -> None:
+    engine.tasks.add(_nothing, "t")
+    runner = await engine.runner()
+    stages = [{"type": "parallel", "tasks": ["t", "t"]}, {"type": "sequential", "tasks": ["t"]}]
+    assert (await engine.ended(await engine.post(stages)))["state"] == "success"
+    for port in re.findall(r":(\d+)", engine.settings.redis_url):
+        with redis.Redis(port=int(port)) as client:
+            client.flushall()
+    other = await engine.runner()
+    for _ in range(5):
+        assert (await engine.ended(await engine.post(stages)))["state"] == "success"
+    await runner.stopped()
+    await other.stopped()
+
+
+async def test_a_task_that_swallows_its_cancellation_does_not_hold_up_the_hand_back(engine: Engine) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> None:
+        started.set()
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+
+    engine.tasks.add(stubborn, "stubborn")
+    runner = await engine.runner(grace_seconds=0.0)
+    run_id = await engine.post([{"type": "sequential", "tasks": ["stubborn"]}])
+    await started.wait()
+    await runner.stopped()
+    assert await engine.status(run_id) == {"stubborn": "pending"}
+    release.set()
+    await engine.runner()
+    assert (await engine.ended(run_id))["state"] == "success"
+
+
+async def test_a_scheduler_stops_while_redis_is_away(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    made = Settings(redis_url=server.url, lease_seconds=1.5)
+    stop = Stop()
+    task = asyncio.create_task(serve_scheduler(made, stop))
+
+    async def reading() -> bool:
+        with redis.Redis(port=server.port) as client:
+            return bool(client.exists("workflows")) and any(
+                c["cmd"].startswith("xreadgroup") for c in client.client_list()
+            )
+
+    await eventually(reading, "the scheduler to read")
+    server.stop()
+    stop.set()
+    async with asyncio.timeout(20):
+        await task

@@ -1,5 +1,6 @@
 """What the transitions promise together: licences, counts, chunks, hand-backs, the door, the end."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ import redis as sync_redis
 from pydantic import ValidationError
 
 from lab import PARALLEL, SEQUENCE, Lab
-from millstream.errors import ConfigurationError
+from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.messages import pack_task
 from millstream.plan import Plan, decide
 from millstream.settings import Settings
+from millstream.store.connection import unavailable_as_ours
 from millstream.store.store import Store
 from millstream.store.transitions import LeaveGroup, OpenTasks, TrimRuns
 
@@ -255,3 +257,41 @@ async def test_a_script_that_redis_does_not_know_is_applied_after_those_it_knows
 async def test_a_cluster_asks_for_partitions() -> None:
     with pytest.raises(ValidationError, match="PARTITIONS must be 2 or more"):
         Settings(redis_url="redis+cluster://127.0.0.1")
+
+
+async def test_options_in_the_url_do_not_break_the_engines_own_connections(settings: Settings) -> None:
+    url = settings.redis_url + "?socket_timeout=5&client_name=mine&protocol=2"
+    async with Lab.opened(settings.model_copy(update={"redis_url": url})) as lab:
+        assert await lab.submit(SEQUENCE) == "accepted"
+
+
+async def test_without_its_group_a_start_is_obsolete_or_unowned_and_harms_no_other(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.redis.xgroup_destroy(lab.keys.tasks, "runners")
+    assert await lab.channel.exchange([lab.start(message)]) == ["unowned"]
+    assert await lab.one(LeaveGroup(lab.keys.tasks, "runners")) == "left"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "UNBLOCKED force unblock from blocking operation",
+        "BUSY Redis is busy running a script",
+        "OOM command not allowed",
+    ],
+)
+def test_what_redis_cannot_do_now_is_tried_again_and_not_a_crash(answer: str) -> None:
+    with pytest.raises(RedisUnavailableError), unavailable_as_ours():
+        raise sync_redis.ResponseError(answer)
+
+
+async def test_a_frozen_node_does_not_hold_up_connections_to_the_others(redis_cluster: str) -> None:
+    with socket.socket() as deaf:  # it listens and never answers, as a frozen process does
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        url = redis_cluster.replace("://", f"://127.0.0.1:{deaf.getsockname()[1]},")
+        store = Store(Settings(redis_url=url, partitions=3), "test")
+        for keys in store.partitions:
+            connection = await store.connector.connect(keys.tasks)
+            await connection.disconnect(nowait=True)
+        await store.close()

@@ -16,12 +16,13 @@ from redis.asyncio.connection import Connection
 
 from millstream.errors import RedisUnavailableError
 from millstream.keys import Keys
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours, write
 from millstream.store.scripts import BATCH, Script, load
 from millstream.store.transitions import TRANSITIONS, Transition, script_name
 
 log = structlog.get_logger()
 MAX_BACKOFF_SECONDS: Final = 2.0
+SLOWEST_BYTES_PER_SECOND: Final = 1_000_000  # a batch of large results is given the time that it needs
 
 
 def backoff(failures: int) -> float:
@@ -67,23 +68,29 @@ class Channel:
         replies: list[str] = [""] * len(items)
         try:
             with unavailable_as_ours():
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(ANSWER_SECONDS) as limit:
                     while calls:
-                        calls = await self._send(calls, items, replies)
+                        calls = await self._send(calls, items, replies, limit)
         except BaseException:
             await self.close()
             raise
         return replies
 
     async def _send(
-        self, calls: list[tuple[type[Transition], list[int]]], items: Sequence[Transition], replies: list[str]
+        self,
+        calls: list[tuple[type[Transition], list[int]]],
+        items: Sequence[Transition],
+        replies: list[str],
+        limit: asyncio.Timeout,
     ) -> list[tuple[type[Transition], list[int]]]:
         """One round: write all calls, read all answers; gives back those whose script Redis did not know."""
         if self._connection is None:
             self._connection = await self._connector.connect(self._keys.tasks)
         connection = self._connection
         packed = [self._pack(kind, [items[n] for n in numbers]) for kind, numbers in calls]
-        await connection.send_packed_command(packed, check_health=False)
+        seconds = ANSWER_SECONDS + sum(map(len, packed)) / SLOWEST_BYTES_PER_SECOND
+        limit.reschedule(asyncio.get_running_loop().time() + seconds)
+        await write(connection, packed)
         unknown = []
         for kind, numbers in calls:
             try:
@@ -108,14 +115,21 @@ class Channel:
         except RedisUnavailableError:
             return await self.exchange(items)
 
-    async def settle(self, items: Sequence[Transition]) -> list[str]:
-        """Exchange until Redis has answered, however long it is away."""
+    async def settle(
+        self, items: Sequence[Transition], again: Callable[[], bool] = lambda: True
+    ) -> list[str]:
+        """Exchange until Redis has answered, however long it is away.
+
+        `again` is asked before every further try; when it says no, RedisUnavailableError is raised.
+        """
         failures = 0
         while True:
             try:
                 return await self.exchange(items)
             except RedisUnavailableError as error:
                 log.warning("redis_unavailable", doing="scripts", error=str(error), failures=failures)
+                if not again():
+                    raise
                 await asyncio.sleep(backoff(failures))
                 failures += 1
 

@@ -25,9 +25,10 @@ from millstream.errors import ConfigurationError, RedisUnavailableError
 
 CONNECT_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
-# Answers by which Redis says "not now": full, read-only, cannot persist, still loading, moving.
+NODE_SECONDS: Final = 1.0  # for one cluster node to say which slots it knows
+# Answers by which Redis says "not now": full, read-only, cannot persist, loading, moving, demoted, in a long script.
 _NOT_NOW = re.compile(
-    r"\b(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|MOVED|ASK|TRYAGAIN|NOREPLICAS)\b"
+    r"\b(UNBLOCKED|BUSY|OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|MOVED|ASK|TRYAGAIN|NOREPLICAS)\b"
 )
 
 
@@ -51,6 +52,17 @@ def unavailable_as_ours() -> Iterator[None]:
         raise
     except exceptions.RedisClusterException as error:
         raise RedisUnavailableError(f"The Redis Cluster cannot be reached: {error}") from error
+
+
+async def write(connection: Connection, packed: list[bytes]) -> None:
+    """Send packed commands. Raises redis-py's ConnectionError when the connection is gone.
+
+    uvloop says RuntimeError when a proxy has reset a connection that was idle.
+    """
+    try:
+        await connection.send_packed_command(packed, check_health=False)
+    except RuntimeError as error:
+        raise exceptions.ConnectionError(f"the connection was closed: {error}") from error
 
 
 class Connector:
@@ -116,11 +128,11 @@ class Connector:
                 return await self._open(await self._address(key))
 
     async def _open(self, address: dict[str, Any]) -> Connection:
-        options = self._options | address
-        connection: Connection = self._class(
-            **options, retry=Retry(NoBackoff(), 0), socket_timeout=None, protocol=2,
-            socket_connect_timeout=CONNECT_SECONDS, client_name=self._name,
-        )  # fmt: skip
+        ours = {
+            "retry": Retry(NoBackoff(), 0), "socket_timeout": None, "protocol": 2,
+            "socket_connect_timeout": CONNECT_SECONDS, "client_name": self._name,
+        }  # fmt: skip
+        connection: Connection = self._class(**(self._options | address | ours))
         await connection.connect()  # type: ignore[no-untyped-call]
         return connection
 
@@ -136,20 +148,28 @@ class Connector:
     async def _node_of(self, slot: int) -> dict[str, Any]:
         """Ask the known nodes, one after another, which holds a slot; what they name is known from then on."""
         for host, port in list(self._nodes):
-            with contextlib.suppress(exceptions.ConnectionError, exceptions.TimeoutError):
-                connection = await self._open({"host": host, "port": port, "db": 0})
-                try:
-                    await connection.send_command("CLUSTER", "SLOTS")
-                    ranges = await connection.read_response()
-                finally:
-                    await connection.disconnect(nowait=True)
-                for first, last, (name, at, *_), *_ in ranges:
-                    node = (name.decode() or host, at)
-                    if node not in self._nodes:
-                        self._nodes.append(node)
-                    if first <= slot <= last:
-                        return {"host": node[0], "port": at, "db": 0}
+            try:
+                async with asyncio.timeout(NODE_SECONDS):
+                    ranges = await self._slots_by(host, port)
+            except (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError):
+                self._nodes.remove((host, port))
+                self._nodes.append((host, port))  # asked last from now on
+                continue
+            for first, last, (name, at, *_), *_ in ranges:
+                node = (name.decode() or host, at)
+                if node not in self._nodes:
+                    self._nodes.append(node)
+                if first <= slot <= last:
+                    return {"host": node[0], "port": at, "db": 0}
         raise exceptions.RedisClusterException(f"no node that answers holds slot {slot}")
+
+    async def _slots_by(self, host: str, port: int) -> Any:
+        connection = await self._open({"host": host, "port": port, "db": 0})
+        try:
+            await connection.send_command("CLUSTER", "SLOTS")
+            return await connection.read_response()
+        finally:
+            await connection.disconnect(nowait=True)
 
     async def info(self) -> dict[str, Any]:
         """Redis's INFO of one node. Raises RedisUnavailableError."""

@@ -16,7 +16,7 @@ from redis.asyncio.connection import Connection
 from millstream.errors import RedisUnavailableError
 from millstream.lifecycle import Progress
 from millstream.store.channel import backoff
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours, write
 
 log = structlog.get_logger()
 Holds = Callable[[str, bytes], bool]
@@ -66,24 +66,31 @@ class GroupReader:
         if self._stopping.is_set():
             return []
         try:
+            return await self._read(count, holds, block=block)
+        except RedisUnavailableError as error:
+            await self._failed(error)
+        return []
+
+    async def _read(self, count: int, holds: Holds, *, block: bool) -> list[Entry]:
+        try:
             with unavailable_as_ours():
                 if self._connection is None:
                     await self._connect()
                 if self._recovering:
                     return await self._own_pending(holds)
                 return await self._exchange(count, ">", block=block)
-        except RedisUnavailableError as error:
-            await self._failed(error)
         except exceptions.ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-            await ensure_groups(self._connector, self._group, self._streams)
+        await ensure_groups(self._connector, self._group, self._streams)
         return []
 
     async def _connect(self) -> None:
-        self._connection = await self._connector.connect(self._streams[0])
-        await self._connection.send_command("CLIENT", "ID")
-        self._client_id = await self._connection.read_response()
+        connection = await self._connector.connect(self._streams[0])
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await connection.send_command("CLIENT", "ID")
+            self._client_id = await connection.read_response()
+        self._connection = connection
 
     async def _own_pending(self, holds: Holds) -> list[Entry]:
         entries = await self._exchange(MOST_PENDING, "0", block=False)
@@ -102,7 +109,7 @@ class GroupReader:
         )  # fmt: skip
         try:
             async with asyncio.timeout((self._block_ms / 1000 if block else ANSWER_SECONDS) + MARGIN_SECONDS):
-                await connection.send_packed_command([hiredis.pack_command(command)], check_health=False)
+                await write(connection, [hiredis.pack_command(command)])
                 answer: list[tuple[bytes, list[tuple[bytes, list[bytes]]]]] = (
                     await connection.read_response() or []
                 )
@@ -130,19 +137,19 @@ class GroupReader:
         if self._connection is None:
             return
         try:
-            other = await self._connector.connect(self._streams[0])
-        except RedisUnavailableError:
-            return
-        await other.send_command("CLIENT", "UNBLOCK", self._client_id)
-        await other.read_response()
-        await other.disconnect(nowait=True)
+            with unavailable_as_ours():
+                other = await self._connector.connect(self._streams[0])
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await other.send_command("CLIENT", "UNBLOCK", self._client_id)
+                    await other.read_response()
+                await other.disconnect(nowait=True)
+        except RedisUnavailableError as error:
+            log.warning("redis_unavailable", doing="stopping", error=str(error))
 
     async def unseen(self, holds: Holds) -> list[Entry]:
-        """After stop: own pending entries that no read has shown."""
-        with unavailable_as_ours():
-            if self._connection is None:
-                await self._connect()
-            return await self._own_pending(holds)
+        """Give, after a stop, own pending entries that no read has shown. Raises RedisUnavailableError."""
+        self._recovering = True
+        return await self._read(MOST_PENDING, holds, block=False)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

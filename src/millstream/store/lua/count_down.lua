@@ -4,7 +4,7 @@
 -- EACH KEYS: run stream
 -- EACH ARGV: entry run_id life decision step gate failed
 -- REPLIES: done <step>
--- INCLUDE: acknowledge licence
+-- INCLUDE: acknowledge pending licence
 
 local function item()
   local found = redis.call('HMGET', run, 'g' .. gate, 'f' .. gate)

@@ -4,7 +4,7 @@
 -- EACH KEYS: status run definition outcomes stream
 -- EACH ARGV: entry run_id life decision step state
 -- REPLIES: done <step>
--- INCLUDE: time acknowledge licence end_run
+-- INCLUDE: time acknowledge pending licence end_run
 
 local function item()
   local kept = redis.call('HGET', run, 'kept')

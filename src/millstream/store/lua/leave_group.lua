@@ -3,10 +3,11 @@
 -- EACH KEYS: stream
 -- EACH ARGV: group
 -- REPLIES: left pending
+-- INCLUDE: pending
 
 local function item()
-  if #redis.call('XPENDING', stream, group, '-', '+', '1', consumer) > 0 then return 'pending' end
-  redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
+  if #pending(stream, group, '-', '+', '1', consumer) > 0 then return 'pending' end
+  redis.pcall('XGROUP', 'DELCONSUMER', stream, group, consumer)
   return 'left'
 end
 

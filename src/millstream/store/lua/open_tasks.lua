@@ -5,7 +5,7 @@
 -- EACH KEYS: status run stream
 -- EACH ARGV: entry life decision step final counts* ids* messages*
 -- REPLIES: done <step>
--- INCLUDE: acknowledge licence
+-- INCLUDE: acknowledge pending licence
 
 local function item()
   local states = #ids > 0 and redis.call('HMGET', status, unpack(ids))

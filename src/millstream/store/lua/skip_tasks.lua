@@ -3,7 +3,7 @@
 -- EACH KEYS: status run stream
 -- EACH ARGV: entry life decision step final ids*
 -- REPLIES: done <step>
--- INCLUDE: acknowledge licence
+-- INCLUDE: acknowledge pending licence
 
 local function item()
   local states = redis.call('HMGET', status, unpack(ids))

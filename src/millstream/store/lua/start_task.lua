@@ -5,17 +5,17 @@
 -- EACH KEYS: status run
 -- EACH ARGV: entry life epoch task id
 -- REPLIES: started obsolete unowned
--- INCLUDE: time acknowledge
+-- INCLUDE: time acknowledge pending
 local ARGUMENTS = 5
 local owned = {}
 do -- one XPENDING for a contiguous read; an entry that it does not show is asked for by itself
   local first, last = ARGV[3], ARGV[#ARGV - ARGUMENTS + 1]
   local count = string.format('%.0f', (#ARGV - 2) / ARGUMENTS)
-  for _, row in ipairs(redis.call('XPENDING', tasks, runners, first, last, count, consumer)) do owned[row[1]] = true end
+  for _, row in ipairs(pending(tasks, runners, first, last, count, consumer)) do owned[row[1]] = true end
 end
 
 local function owns(entry)
-  return owned[entry] or #redis.call('XPENDING', tasks, runners, entry, entry, '1', consumer) == 1
+  return owned[entry] or #pending(tasks, runners, entry, entry, '1', consumer) == 1
 end
 
 local function obsolete(entry)

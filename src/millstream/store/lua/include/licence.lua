@@ -9,7 +9,7 @@ local function refuse(run, stream, entry, life, decision, step, final)
   end
   local progress = found[3] or '0'
   if progress ~= step or final ~= '1' then
-    if #redis.call('XPENDING', stream, schedulers, entry, entry, '1') == 0 then return 'done' end
+    if #pending(stream, schedulers, entry, entry, '1') == 0 then return 'done' end
     if progress ~= step then return progress end
     return nil
   end
