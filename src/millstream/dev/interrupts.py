@@ -6,6 +6,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final
 
+AGAIN_SECONDS: Final = 0.2
 # SIGHUP too: a terminal that is closed ends its dev server in order.
 WISHES: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,9 +33,8 @@ class Interrupts:
         asked = asyncio.create_task(self.stop.wait())
         await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
-        if self.stop.is_set():
+        while not working.done():  # again and again, because a library on its way may swallow a cancellation
             working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
-        else:
-            await working
+            await asyncio.wait({working}, timeout=AGAIN_SECONDS)
+        with contextlib.suppress(asyncio.CancelledError):
+            working.result()

@@ -1,10 +1,8 @@
 """The dev server: takes the port, brings up Redis, starts the services, and ends them in order."""
 
 import asyncio
-import errno
 import http.client
 import os
-import socket
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,8 +14,9 @@ from millstream.dev.banner import banner
 from millstream.dev.children import BrokenEngineError, Household, say
 from millstream.dev.home import NAME, held
 from millstream.dev.interrupts import Interrupts
-from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.errors import RedisUnavailableError
 from millstream.logs import configure
+from millstream.ports import bound
 from millstream.settings import Settings
 from millstream.store.store import Store
 
@@ -72,20 +71,7 @@ async def _backing(settings: Settings, household: Household, last: AsyncExitStac
 
 def with_free_port(settings: Settings) -> Settings:
     """Check that API_PORT can be listened on; 0 picks one. Raises ConfigurationError when it is taken."""
-    host, port = settings.api_host, settings.api_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise ConfigurationError(
-                    f"The api cannot listen on {host}:{port}: {error.strerror}"
-                ) from error
-            raise ConfigurationError(
-                f"Port {port} on {host} is already in use; stop what uses it or set MILLSTREAM_API_PORT"
-            ) from error
+    with bound(settings.api_host, settings.api_port) as probe:
         return settings.model_copy(update={"api_port": probe.getsockname()[1]})
 
 
