@@ -58,17 +58,20 @@ class PartitionRunner:
         while not self._stop:
             self.progress.mark()
             reserved = await self._slots.reserve(self._share, self._stop.__bool__, self._lease / 3)
-            if not reserved:
-                continue
-            messages = self._hold(await self._reader.read(reserved, self._holds))
-            if messages and self._share == 1 and (more := self._slots.take_free()):
-                reserved += more
-                messages += self._hold(await self._reader.read(more, self._holds, block=False))
-            self._slots.release(max(0, reserved - len(messages)))
-            self._slots.free -= max(0, len(messages) - reserved)
-            self._read += messages
-            self._wake.set()
+            if reserved and await self._fill(reserved) and self._share == 1:
+                await self._fill(self._slots.take_free(), block=False)
             await asyncio.sleep(0)  # so that another partition's reader, waiting for a slot, comes first
+
+    async def _fill(self, reserved: int, *, block: bool = True) -> int:
+        """Read messages into reserved slots and pass them on; how many came. What was not needed is free again."""
+        if not reserved:
+            return 0
+        messages = self._hold(await self._reader.read(reserved, self._holds, block=block))
+        # After a cut read more may come than was reserved: the difference is negative, and the slots in debt.
+        self._slots.release(reserved - len(messages))
+        self._read += messages
+        self._wake.set()
+        return len(messages)
 
     def _hold(self, entries: list[Entry]) -> list[TaskMessage]:
         """Take entries as messages; one that cannot be read is left pending, and said."""

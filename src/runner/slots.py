@@ -48,9 +48,9 @@ class Slots(Generic[Job]):
         return taken
 
     def release(self, count: int = 1) -> None:
-        """Give reserved slots back."""
+        """Give reserved slots back; a negative count takes slots that were not reserved."""
         self.free += count
-        if count:
+        if count > 0:
             self._released.set()
 
     def wake_reservers(self) -> None:

@@ -70,12 +70,11 @@ def end_run(state: str) -> Prepare:
 
 @dataclass
 class Move:
-    """A transition, and the task state it leads to; `works` tells by the snapshots whether it was accepted."""
+    """A transition, and the task state it leads to."""
 
     script: str
     prepare: Prepare
     after: str
-    run_after: str = "running"
 
     def __str__(self) -> str:
         return f"{self.script} to {self.after}"
@@ -89,7 +88,7 @@ MOVES = [
     Move("open_tasks", open_tasks, TaskState.PENDING),
     Move("skip_tasks", skip_tasks, TaskState.SKIPPED),
 ]
-ENDS = [Move("end_run", end_run(state), "pending", state) for state in ("success", "failed")]
+ENDS = [Move("end_run", end_run(state), "pending") for state in ("success", "failed")]
 RUN_STATES = [*RunState, GONE]
 
 
