@@ -61,13 +61,17 @@ class Server:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Start on the same directory and port as before; it may still be loading when this returns."""
         command = [
             server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
             "--save", "", *self.options,
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start(self) -> None:
+        self.launch()
         try:
             wait_until(lambda: answers(self.port), "redis-server to answer")
         except TimeoutError:
@@ -78,6 +82,16 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(10)
+
+    def kill(self) -> None:
+        """SIGKILL, and reap: what was not on disk is lost."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Kill it and start it again on what it had on disk."""
+        self.kill()
+        self.start()
 
 
 @contextlib.contextmanager
