@@ -1,15 +1,16 @@
-"""The command line: `millstream api|scheduler|runner|dev`."""
+"""The command line: `millstream api|scheduler|runner|dev|doctor`."""
 
 import importlib
+import json
 import logging
 import os
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 import uvloop
 
-from millstream.errors import ConfigurationError
+from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.lifecycle import Stop
 from millstream.logs import configure
 from millstream.settings import Settings, load_settings
@@ -81,6 +82,23 @@ def dev() -> None:
     except ConfigurationError as error:
         fail(error)
     sys.exit(code)
+
+
+@app.command()
+def doctor(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Audit Redis from outside. Exit status: 0 healthy, 1 something is wrong, 2 it cannot be told."""
+    from millstream.doctor.examination import examine
+
+    try:
+        report = uvloop.run(examine(load_settings()))
+    except (ConfigurationError, RedisUnavailableError) as error:
+        if as_json:
+            typer.echo(json.dumps({"error": str(error)}))
+        fail(error)
+    typer.echo(report.json() if as_json else report.text())
+    sys.exit(1 if report.wrong else 0)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""`millstream doctor`: audits a live Redis from outside, and writes nothing."""

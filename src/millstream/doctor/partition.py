@@ -1,0 +1,41 @@
+"""What one look has learned of one partition so far; the checks share it."""
+
+from dataclasses import dataclass, field
+
+from millstream.doctor.ledger import Ledger
+from millstream.keys import Keys
+from millstream.messages import TaskMessage
+from millstream.settings import Settings
+from millstream.states import ENDED_RUN, RunState
+from millstream.store.audit import Audit
+
+OPEN_STATES = tuple(state for state in RunState if state not in ENDED_RUN)
+
+
+@dataclass(slots=True)
+class Partition:
+    """A partition under the doctor's eyes.
+
+    `covered` are the runs for which something is pending, `deciding` those for which a scheduler has
+    something to decide; `messages` holds, run by run, the newest life and epoch of each task's message.
+    """
+
+    audit: Audit
+    settings: Settings
+    keys: Keys
+    ledger: Ledger
+    set_up: bool
+    now: int = 0
+    quiet: bool = False
+    schedulers: set[str] = field(default_factory=set)
+    runners: set[str] = field(default_factory=set)
+    waiting: int = 0
+    covered: set[str] = field(default_factory=set)
+    deciding: set[str] = field(default_factory=set)
+    messages: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+
+    def cover(self, message: TaskMessage) -> None:
+        """Note that a task has a message, or a timer that will write one."""
+        self.covered.add(message.run_id)
+        of_run = self.messages.setdefault(message.run_id, {})
+        of_run[message.task] = max(of_run.get(message.task, (0, 0)), (message.life, message.epoch))
