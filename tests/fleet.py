@@ -122,8 +122,9 @@ class Fleet:
         self.redis_url, self.directory = redis_url, directory
         self.processes: list[Process] = []
         module = self.module("fleet_tasks", tasks) if isinstance(tasks, str) else tasks.stem
-        paths = [str(directory), *([] if isinstance(tasks, str) else [str(tasks.parent)])]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_")}
+        paths = [str(directory), *([] if isinstance(tasks, str) else [str(tasks.parent)])]
+        paths += [inherited["PYTHONPATH"]] if "PYTHONPATH" in inherited else []
         self._env = inherited | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
         self._settings = {"redis_url": redis_url, "tasks": module, "log_format": "json"} | settings
 
