@@ -3,7 +3,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench lock clean
+.PHONY: help install run test check format bench storm lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ format: $(STAMP)  ## Write code in the one format
 
 bench: $(STAMP)  ## Measure tasks/s beside a raw Streams loop (BENCH="--tasks 3000" for options)
 	$(BIN)/python -m bench $(BENCH)
+
+storm: $(STAMP)  ## Kill, freeze and stop processes and Redis under load (STORM="--seed 3 --seconds 300 --runs 2000")
+	@PYTHONPATH=tests $(BIN)/python -m storm $(STORM)
 
 lock: $(STAMP)  ## Pin the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header -o requirements.txt pyproject.toml

@@ -110,7 +110,7 @@ class Audit:
         self.found.ended[run["state"]] += 1
         wrong = [f"it is {run['state']}, expected {state}"] if run["state"] != state else []
         for task in tasks:
-            wrong += _differences(task, status[task["id"]])
+            wrong += differences(task, status[task["id"]])
             if task["status"] in {"success", "failed"}:
                 self._executed[task["task"]] += 1
                 self._epochs[task["task"]] += task["epoch"]
@@ -172,9 +172,10 @@ class Audit:
             left.append(f"{letters} dead letters")
         return left
 
-    def doctor(self) -> None:
+    def doctor(self, lease: float) -> None:
         """Ask `millstream doctor`, as an operator would."""
-        env = os.environ | {"MILLSTREAM_REDIS_URL": self._redis_url}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_")}
+        env |= {"MILLSTREAM_REDIS_URL": self._redis_url, "MILLSTREAM_LEASE_SECONDS": str(lease)}
         done = subprocess.run(
             [Path(sys.executable).with_name("millstream"), "doctor"],
             env=env, capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False,
@@ -194,8 +195,11 @@ class Audit:
         members = {keys.runner_beats, keys.runner_about, keys.scheduler_beats, keys.scheduler_about}
         if not stopped:
             owned |= members
+        unended = set(self.unended)
+        if unended:
+            owned.add(keys.runs_in(RunState.RUNNING))
         for key in self._redis.scan_iter(count=1000):
-            if key not in owned and self._redis.ttl(key) <= 0:
+            if key not in owned and self._redis.ttl(key) <= 0 and not unended.intersection(key.split(":")):
                 self.found.wrong.append(f"the key {key} has neither TTL nor owner")
         for stream, group in self._streams if stopped else ():
             names = [consumer["name"] for consumer in self._redis.xinfo_consumers(stream, group)]
@@ -203,7 +207,8 @@ class Audit:
                 self.found.wrong.append(f"consumers of {stream} are left: {', '.join(names)}")
 
 
-def _differences(task: dict[str, Any], status: str) -> list[str]:
+def differences(task: dict[str, Any], status: str) -> list[str]:
+    """Say how a task's outcome differs from the one that its name asks for."""
     if task["status"] != status:
         return [f"{task['id']} is {task['status']}, expected {status} ({task['error']})"]
     if status == "success" and task["result"] != result_of(task["task"]):

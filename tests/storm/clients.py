@@ -134,6 +134,9 @@ class Watcher:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
+        self.close()
+
+    def close(self) -> None:
         self._http.close()
 
     def _watch(self) -> None:
@@ -149,9 +152,9 @@ class Watcher:
             return
         if answer.status_code == 200:
             self.looks += 1
-            self._compare(run_id, answer.json())
+            self.compare(run_id, answer.json())
 
-    def _compare(self, run_id: str, status: dict[str, str]) -> None:
+    def compare(self, run_id: str, status: dict[str, str]) -> None:
         before = self._ended.setdefault(run_id, {})
         for task, ended in before.items():
             if status.get(task) != ended:

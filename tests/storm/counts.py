@@ -1,6 +1,7 @@
 """What a storm has shown, in figures."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -60,6 +61,13 @@ def total(events: Iterable[dict[str, Any]], field: str) -> int:
     return sum(int(event.get(field, 0)) for event in events)
 
 
+def errors(processes: list[Process]) -> str:
+    """Name what was logged as an error, and how often."""
+    events = [event for process in processes for event in process.events() if event.get("level") == "error"]
+    counted = Counter(str(event.get("event")) for event in events)
+    return ", ".join(f"{event} {count}" for event, count in counted.most_common()) or "none"
+
+
 def rows(outcome: Outcome) -> list[Row]:
     """Give every figure with its name."""
     return [*_runs(outcome), *_faults(outcome), *_consequences(outcome), *_times(outcome)]
@@ -109,6 +117,7 @@ def _consequences(outcome: Outcome) -> list[Row]:
         ("executions beyond one, begun", found.begun_beyond_one),
         ("executions beyond one, completed", found.completed_beyond_one),
         ("task messages beyond one", found.epochs_beyond_one),
+        ("errors logged", errors(outcome.processes)),
     ]
 
 

@@ -180,7 +180,7 @@ class Storm:
             audit.quiet(options.runners, options.schedulers)
             audit.runs(self._submitter.seen, self._power.kills, options.fsync == "everysec")
             audit.executions(exact=options.fsync == "always")
-            audit.doctor()
+            audit.doctor(options.lease)
             audit.leaks(stopped=False)
             self._seats.tick()
             self._seats.stop(self._record)

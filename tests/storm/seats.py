@@ -1,6 +1,7 @@
 """The places of a fleet in a storm: each holds one process, which is hit, and started again in its time."""
 
 import random
+import signal
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from fleet import Fleet, Process
 from storm.faults import What
 
 STOP_SECONDS = 30.0  # a process that was asked to stop has this long
-KILLED = -9
+BOOT_SECONDS = 5.0  # so long SIGTERM may come before a process has begun to listen to it
 
 
 class State(StrEnum):
@@ -50,8 +51,10 @@ class Seat:
         self.process = fleet.start(kind)
         self._fleet = fleet
         self._record = record
+        self._began = time.monotonic()
         self._due = 0.0
         self._down = 0.0
+        self._booting = False
 
     def can_take(self, what: What) -> bool:
         return self.state is State.UP or (what is What.KILL and self.state is State.FROZEN)
@@ -69,6 +72,7 @@ class Seat:
             self.process.freeze()
             self.state, self._due = State.FROZEN, now + lasts
         else:
+            self._booting = now - self._began < BOOT_SECONDS
             self.process.terminate()
             self.state, self._due, self._down = State.STOPPING, now + STOP_SECONDS, lasts
 
@@ -85,12 +89,12 @@ class Seat:
             self._stopping(now)
         elif self.state is State.DOWN and now >= self._due:
             self.process = self._fleet.start(self.kind, wait=False)
-            self.state = State.UP
+            self.state, self._began = State.UP, now
 
     def _stopping(self, now: float) -> None:
         if not self.process.alive():
             code = self.process.exit_code(1)
-            if code != 0:
+            if code != 0 and not (code == -signal.SIGTERM and self._booting):
                 self._wrong(f"was asked to stop and ended with exit code {code}")
         elif now >= self._due:
             self._wrong(f"was asked to stop and still ran after {STOP_SECONDS:.0f} s")
