@@ -37,10 +37,15 @@ class Process:
         return self._process.pid
 
     @property
+    def names(self) -> list[str]:
+        """Every name that a scheduler or runner has had in Redis, in order: it takes another when it is declared dead."""
+        joined = [*self.events("joined"), *self.events(f"{self.kind}_started")]
+        return [str(event["name"]) for event in joined if "name" in event]
+
+    @property
     def name(self) -> str:
-        """The name under which it started: for a scheduler or runner its consumer name."""
-        started = self.events(f"{self.kind}_started")
-        return str(started[0].get("name", self.label)) if started else self.label
+        """The name that it bears now."""
+        return (self.names or [self.label])[-1]
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -96,7 +101,7 @@ class Process:
     def _serves(self) -> bool:
         if self.kind == "api":
             return request(self.port, "/health/ready")[0] == 200
-        return bool(self.events(f"{self.kind}_started"))
+        return bool(self.names)
 
 
 def request(port: int, path: str, body: object = None, seconds: float = 10.0) -> tuple[int, Any]:
