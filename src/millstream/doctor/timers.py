@@ -25,12 +25,13 @@ async def _judge(p: Partition, chunk: list[tuple[bytes, int]]) -> None:
     run_ids = list({message.run_id for *_, message in messages})
     runs = {kept.run_id: kept for kept in await p.audit.runs(p.keys, run_ids)}
     for member, due, message in messages:
-        p.cover(message)
         name = f"timer of run {message.run_id}, task {message.id}, epoch {message.epoch}"
         about = {"run_id": message.run_id, "task": message.id, "timer": _text(member)}
         if obsolete := _obsolete(message, runs[message.run_id]):
             p.ledger.find("timer without run", f"{name}: {obsolete}", **about)
-        elif due < p.now - OVERDUE_MS:
+            continue
+        p.cover(message)
+        if due < p.now - OVERDUE_MS:
             late = f"due {(p.now - due) / 1000:.1f} s ago"
             p.ledger.find("overdue timer", f"{name}: {late}", evidence=due, **about)
 

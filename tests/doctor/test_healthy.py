@@ -1,0 +1,136 @@
+"""What is well must be called so: nothing at all, an engine at work, and one that moves while it is looked at."""
+
+import pytest
+
+from doctor.world import World, kinds
+from lab import SEQUENCE
+from millstream.errors import ConfigurationError
+from millstream.keys import RUNNERS
+
+
+async def test_an_empty_redis_is_healthy(world: World) -> None:
+    everywhere = {"target_nodes": "all"} if world.settings.partitions > 1 else {}
+    await world.redis.flushall(**everywhere)
+    report = await world.examine()
+    assert (report.wrong, report.looks) == (0, 1)
+    assert "no scheduler is live" in report.text()
+
+
+async def test_a_run_is_healthy_at_every_step_of_its_way(world: World) -> None:
+    inner = {"type": "sequential", "tasks": ["a", {"type": "parallel", "tasks": ["b", "c"]}, "d"]}
+    assert await world.lab.submit([{"type": "parallel", "tasks": [inner, "e"]}]) == "accepted"
+    for _ in range(20):
+        await world.live()
+        assert kinds(await world.examine()) == {}
+        for report in await world.lab.reports():
+            await world.live()
+            assert kinds(await world.examine()) == {}
+            await world.lab.take(report)
+            await world.live()
+            assert kinds(await world.examine()) == {}
+        for message in await world.lab.messages():
+            await world.live()
+            assert kinds(await world.examine()) == {}
+            await world.lab.one(world.lab.start(message))
+            assert kinds(await world.examine()) == {}
+            outcome = "failed" if message.id == "c" else "success"
+            await world.lab.one(world.lab.finish(message, outcome))
+            assert kinds(await world.examine()) == {}
+    assert await world.lab.state() == "failed"
+
+
+async def test_a_decision_under_way_makes_no_gate_wrong(world: World) -> None:
+    await world.running([{"type": "parallel", "tasks": ["a", "b"]}, {"type": "sequential", "tasks": ["c"]}])
+    for message in world.messages:
+        await world.lab.one(world.lab.finish(message))
+    (report,) = await world.lab.reports()
+    await world.live()
+    assert kinds(await world.examine()) == {}
+    await world.redis.xack(report.stream, "schedulers", report.entry)
+    await world.redis.xdel(report.stream, report.entry)
+    assert kinds(await world.examine()) == {"stuck": 1}
+
+
+async def test_a_run_that_moves_between_two_looks_is_no_finding(world: World) -> None:
+    """At the first look its message is away; the second finds it changed, and again without one."""
+    first, second = (await world.running()).messages
+
+    async def move() -> None:
+        await world.redis.hset(world.keys.status(world.run_id), "a", "pending")
+
+    await world.drop(first)
+    await world.drop(second)
+    assert kinds(await world.examine(move)) == {}
+    assert kinds(await world.examine()) == {"stuck": 1}
+
+
+async def test_a_message_that_comes_back_between_two_looks_is_no_finding(world: World) -> None:
+    await world.running(SEQUENCE)
+    (message,) = world.messages
+    await world.drop(message)
+
+    async def back() -> None:
+        await world.redis.xadd(world.keys.tasks, {"m": message.packed})
+
+    assert kinds(await world.examine(back)) == {}
+
+
+async def test_a_gate_that_counts_down_between_two_looks_is_no_finding(world: World) -> None:
+    await world.running()
+    await world.redis.hset(world.keys.run(world.run_id), "g1", 3)
+
+    async def count() -> None:
+        assert await world.lab.one(world.lab.finish(world.messages[0])) == "recorded"
+
+    assert kinds(await world.examine(count)) == {}
+    assert kinds(await world.examine()) == {"wrong count": 1}
+
+
+async def test_what_is_being_taken_over_is_no_finding(world: World) -> None:
+    await world.waiting()
+    await world.redis.xreadgroup(RUNNERS, "killed-1", {world.keys.tasks: ">"})
+
+    async def take_one() -> None:
+        first = (await world.redis.xrange(world.keys.tasks))[0][0]
+        await world.redis.xclaim(world.keys.tasks, RUNNERS, "somebody", 0, [first])
+
+    assert kinds(await world.examine(take_one)) == {}
+    assert kinds(await world.examine()) == {"pending for the dead": 1}
+
+
+async def test_nobody_is_called_dead_for_a_lease_after_redis_was_away(world: World) -> None:
+    await world.waiting()
+    await world.redis.xreadgroup(RUNNERS, "killed-1", {world.keys.tasks: ">"})
+    await world.redis.hset(world.keys.sweep, "quiet", await world.now() + 60_000)
+    report = await world.examine()
+    assert kinds(report) == {}
+    assert "Redis was away" in report.text()
+
+
+async def test_keys_of_others_are_counted_and_not_wrong(world: World) -> None:
+    await world.running()
+    for key in ("session:1", "run:me", "workflow:7", f"other:run:{world.run_id}"):
+        await world.redis.set(key, "x")
+    report = await world.examine()
+    assert kinds(report) == {}
+    assert "not Millstream's: 4" in report.text()
+
+
+async def test_another_number_of_partitions_is_refused(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"partitions": 5})
+    with pytest.raises(ConfigurationError, match="not 5"):
+        await world.examine()
+
+
+async def test_the_doctor_writes_nothing(world: World) -> None:
+    await world.running()
+    before = await world.lab.snapshot()
+    keys = set(await _all(world))
+    await world.examine()
+    assert await world.lab.snapshot() == before
+    assert set(await _all(world)) == keys
+
+
+async def _all(world: World) -> list[bytes]:
+    everywhere = {"target_nodes": "all"} if world.settings.partitions > 1 else {}
+    return list(await world.redis.keys("*", **everywhere))
