@@ -47,8 +47,7 @@ def take_over_times(outcome: Outcome) -> tuple[list[float], list[float]]:
 
 def names_of(process: Process) -> set[str]:
     """Every name that a process bore."""
-    names = {str(event["name"]) for event in process.events(f"{process.kind}_started") if "name" in event}
-    return names | {str(event["new"]) for event in process.events("name_lost")}
+    return {str(event["name"]) for event in process.events("joined")}
 
 
 def spread(times: list[float]) -> str:
@@ -64,7 +63,7 @@ def total(events: Iterable[dict[str, Any]], field: str) -> int:
 def errors(processes: list[Process]) -> str:
     """Name what was logged as an error, and how often."""
     events = [event for process in processes for event in process.events() if event.get("level") == "error"]
-    counted = Counter(str(event.get("event")) for event in events)
+    counted = Counter(str(event.get("event")).strip() for event in events)
     return ", ".join(f"{event} {count}" for event, count in counted.most_common()) or "none"
 
 
