@@ -11,9 +11,11 @@ from millstream.messages import Report, TaskMessage, unpack_report, unpack_task
 from millstream.plan import Plan
 from millstream.settings import Settings
 from millstream.store.channel import Channel
+from millstream.store.membership import Member, runner_role, scheduler_role
 from millstream.store.store import Store
 from millstream.store.transitions import FinishTask, HandBack, StartTask, Submit, Transition
-from scheduler.decisions import Decision
+from millstream.store.upkeep import Leave
+from scheduler.decisions import Decision, steps_of
 
 SEQUENCE = [{"type": "sequential", "tasks": ["a", "b"]}]
 PARALLEL = [{"type": "parallel", "tasks": ["a", "b"]}]
@@ -26,7 +28,8 @@ class Lab:
         self.store = store
         self.run_id = store.new_run_id()
         self.keys: Keys = store.keys_of(self.run_id)
-        self.channel: Channel = store.channel(self.keys)
+        self.name = f"lab-{self.run_id}"
+        self.channel: Channel = store.channel(self.keys, self.name)
         self.redis: Any = store.connector.client
 
     @classmethod
@@ -36,11 +39,24 @@ class Lab:
         lab = cls(store)
         await lab.redis.flushall()
         await store.prepare()
+        await lab.join(lab.name)
         try:
             yield lab
         finally:
             await lab.channel.close()
             await store.close()
+
+    async def join(self, name: str) -> None:
+        """Enter a process that is both a runner and a scheduler."""
+        for role in (runner_role(self.keys), scheduler_role(self.keys)):
+            member = Member(role)
+            member.name = name
+            await member.join(self.channel)
+
+    async def leave(self) -> None:
+        """Take the lab's own name away."""
+        for role in (runner_role(self.keys), scheduler_role(self.keys)):
+            await self.channel.exchange([Leave(role.beats, role.about, self.name)])
 
     async def one(self, item: Transition) -> str:
         """Apply one transition and give its reply."""
@@ -57,7 +73,7 @@ class Lab:
         return await self.one(self.submission(stages))
 
     async def _read(self, stream: str, group: str, count: int) -> list[tuple[bytes, list[bytes]]]:
-        found = await self.redis.xreadgroup(group, self.store.consumer, {stream: ">"}, count=count)
+        found = await self.redis.xreadgroup(group, self.name, {stream: ">"}, count=count)
         return [
             (entry, [word for pair in fields.items() for word in pair])
             for _, entries in found
@@ -86,7 +102,8 @@ class Lab:
 
     async def take(self, report: Report) -> None:
         definition = report.definition or await self.store.definition(report.run_id)
-        decision = Decision(self.keys, report, Plan(orjson.loads(definition)) if definition else None)
+        plan = Plan(orjson.loads(definition)) if definition else None
+        decision = Decision(self.keys, report, steps_of(report, plan))
         while not decision.done:
             decision.answered(await self.one(decision.transition()))
 
@@ -105,7 +122,7 @@ class Lab:
 
     def hand_back(self, m: TaskMessage) -> HandBack:
         status, run = self.keys.status(m.run_id), self.keys.run(m.run_id)
-        return HandBack(status, run, m.entry, m.life, m.epoch, m.task, m.id, m.packed)
+        return HandBack(status, run, m.entry, m.life, m.epoch, m.task, m.id, m.alone, m.packed)
 
     async def opened_run(self, stages: list[dict[str, Any]]) -> list[TaskMessage]:
         """Submit, open, and read the first task messages."""

@@ -44,7 +44,7 @@ class Gateway:
         if asked:
             found = await self._store.offered(asked)
             self._offered |= dict.fromkeys(found, now + CATALOG_SECONDS)
-            missing = asked - found
+            missing = asked - found.keys()
             return next((name for name in names if name in missing), None)
         return None
 

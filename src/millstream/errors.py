@@ -24,9 +24,17 @@ class UnreadableMessageError(MillstreamError):
     """A stream entry that this version cannot understand."""
 
 
+class NewerMessageError(UnreadableMessageError):
+    """A stream entry that a newer version wrote; a process of that version will read it."""
+
+
 class RedisUnavailableError(MillstreamError):
     """Redis cannot be reached, or cannot take writes now; the same call may be sent again."""
 
 
 class InvalidTaskError(MillstreamError):
     """A function that cannot serve as a task; the message says why."""
+
+
+class NameLostError(MillstreamError):
+    """A process was declared dead: what it holds is others' now, and it has to take another name."""

@@ -51,6 +51,13 @@ class Keys:
         self.tasks = f"{prefix}tasks"  # stream: task messages
         self.reports = f"{prefix}reports"  # stream: what a scheduler must decide
         self.catalog = f"{prefix}catalog"  # hash: task name → description (partition 0 only)
+        self.timers = f"{prefix}timers"  # zset: task messages that wait, by due time (ms, Redis's clock)
+        self.dead_letters = f"{prefix}dead-letters"  # stream: messages put aside, with the reason
+        self.runner_beats = f"{prefix}runners"  # zset: name → last beat (ms, Redis's clock)
+        self.runner_about = f"{prefix}runners:about"  # hash: name → what the process is
+        self.scheduler_beats = f"{prefix}schedulers"
+        self.scheduler_about = f"{prefix}schedulers:about"
+        self.sweep = f"{prefix}sweep"  # hash: time of the last sweep, and until when nobody is declared dead
         self.runs = f"{prefix}runs"  # zset: run_id by time of submission, ms
         for state in RunState:  # zset: run_id by the time it entered the state, ms
             setattr(self, f"runs_{state}", self.runs_in(state))

@@ -6,7 +6,7 @@ A service is a TaskGroup of loops; when one loop dies the process does, so that 
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import structlog
@@ -65,10 +65,17 @@ class Stop:
             loop.add_signal_handler(number, self.set)
 
 
-async def until_available(prepare: Callable[[], Awaitable[None]], stop: Stop) -> bool:
-    """Call until Redis is there; False when asked to stop first. Raises what `prepare` refuses for good."""
+async def until_available(
+    prepare: Callable[[], Awaitable[object]], stop: Stop, loops: Iterable[Progress] = ()
+) -> bool:
+    """Call until Redis is there; False when asked to stop first. Raises what `prepare` refuses for good.
+
+    Each try is progress of the loops that wait for it: liveness is not Redis.
+    """
     warned = False
     while not stop:
+        for progress in loops:
+            progress.mark()
         try:
             await prepare()
         except RedisUnavailableError as error:

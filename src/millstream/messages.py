@@ -1,20 +1,25 @@
 """The messages on the streams: how they are packed, and what each field means.
 
 A task message is one field `m` of JSON, written by the scheduler and forwarded unread by the scripts;
-its epoch stands beside it in a field `e` when it is not 1. Submissions and reports are plain fields,
+its epoch stands beside it in a field `e` when it is not 1, and a field `alone` marks a task at its last
+chance, which is started when nothing else runs on its runner. Submissions and reports are plain fields,
 because the scripts write them. All carry the format version `v`.
 """
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import orjson
 
-from millstream.errors import UnreadableMessageError
+from millstream.errors import NewerMessageError, UnreadableMessageError
 from millstream.plan import ROOT, SUBMITTED, OpenedTask
 
 VERSION: Final = 1
-Fields = dict[bytes, bytes]
+_values = itemgetter("run", "life", "task", "id", "name", "gate", "at", "counts", "last", "following")
+_TYPES: Final = (str, int, int, str, str, int, int, int, int, list)
 
 
 @dataclass(slots=True)
@@ -38,6 +43,7 @@ class TaskMessage:
     counts: int
     last: int
     following: list[list[Any]]
+    alone: int = 0
 
     def successor(self) -> bytes:
         """Pack the message of the next task in the sequence; empty when there is none."""
@@ -72,21 +78,80 @@ def pack_task(run_id: str, life: int, opened: OpenedTask) -> bytes:
 
 
 def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:
-    """Read a task message from a stream entry. Raises UnreadableMessageError."""
+    """Read a task message from a stream entry. Raises UnreadableMessageError, NewerMessageError."""
     try:
         packed = fields[1]
-        m = orjson.loads(packed)
-        if m["v"] != VERSION:
-            raise UnreadableMessageError(
-                f"task message {entry!r} has format {m['v']}, this version reads {VERSION}"
-            )
+        found = orjson.loads(packed)
+        if found["v"] != VERSION:
+            raise _other_format("task message", entry, found["v"])
+        run_id, life, task, task_id, name, gate, at, counts, last, following = _typed(_values(found))
         epoch = int(fields[3]) if len(fields) > 2 else 1  # noqa: PLR2004 (field `e` is there)
+        alone = int(len(fields) > 4)  # noqa: PLR2004 (field `alone` is there)
         return TaskMessage(
-            entry, packed, m["run"], m["life"], epoch, m["task"], m["id"], m["name"],
-            m["gate"], m["at"], m["counts"], m["last"], m["following"],
-        )  # fmt: skip
+            entry, packed, run_id, life, epoch, task, task_id, name, gate, at, counts, last, following, alone
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UnreadableMessageError(f"task message {entry!r} cannot be read: {error!r}") from error
+
+
+def _typed(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Pass on the fields of a task message if they are of the right types. Raises TypeError."""
+    following = values[-1]
+    if tuple(map(type, values)) != _TYPES or (
+        following and tuple(map(type, following[0])) != (int, str, str)
+    ):
+        raise TypeError("a field is not of the type that it should be")
+    return values
+
+
+def _other_format(what: str, entry: bytes, version: Any) -> UnreadableMessageError:
+    kind = NewerMessageError if isinstance(version, int) and version > VERSION else UnreadableMessageError
+    return kind(f"{what} {entry!r} has format {version!r}, this version reads {VERSION}")
+
+
+class Hints(NamedTuple):
+    """What can be made out of a message that cannot be read: whose it is."""
+
+    run_id: str | None
+    task: int | None
+    epoch: int
+
+
+def hints(fields: list[bytes]) -> Hints:
+    """Look for a run_id and a task's number in any stream entry."""
+    found: dict[str, Any] = {}
+    for name, value in zip(fields[::2], fields[1::2], strict=False):
+        found[name.decode(errors="replace")] = value.decode(errors="replace")
+    with contextlib.suppress(TypeError, ValueError):
+        found |= orjson.loads(found.get("m", "{}"))
+    task = found.get("task")
+    return Hints(_uuid(found.get("run")), task if type(task) is int else None, _number(found.get("e"), 1))
+
+
+def _uuid(text: object) -> str | None:
+    try:
+        return str(UUID(text)) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _number(text: object, default: int) -> int:
+    return int(text) if isinstance(text, str) and text.isdigit() else default
+
+
+def pack_timer(message: TaskMessage) -> bytes:
+    """Write a task message as a timer's member: the epoch is the one that the message will have."""
+    return b"task %d %d %s" % (message.epoch + 1, message.alone, message.packed)
+
+
+def unpack_timer(member: bytes) -> TaskMessage:
+    """Read a timer's member as the task message that it will be. Raises UnreadableMessageError."""
+    kind, _, rest = member.partition(b" ")
+    epoch, _, rest = rest.partition(b" ")
+    alone, _, packed = rest.partition(b" ")
+    if kind != b"task":
+        raise UnreadableMessageError(f"timer {member!r} is of a kind that this version does not know")
+    return unpack_task(b"timer", [b"m", packed, b"e", epoch, *([b"alone", b"1"] if alone == b"1" else [])])
 
 
 @dataclass(slots=True)
@@ -109,13 +174,12 @@ class Report:
 
 
 def unpack_report(stream: str, entry: bytes, fields: list[bytes]) -> Report:
-    """Read a submission or a report from a stream entry. Raises UnreadableMessageError."""
+    """Read a submission or a report from a stream entry. Raises UnreadableMessageError, NewerMessageError."""
     try:
         found = dict(zip(fields[::2], fields[1::2], strict=True))
-        if int(found[b"v"]) != VERSION:
-            raise UnreadableMessageError(
-                f"message {entry!r} of {stream} has a format this version does not read"
-            )
+        version = int(found[b"v"])
+        if version != VERSION:
+            raise _other_format(f"message of {stream}", entry, version)
         run_id = found[b"run"].decode()
         if b"definition" in found:
             return Report(

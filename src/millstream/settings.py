@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(10.0, ge=0.5, allow_inf_nan=False)
     loop_stall_seconds: float = Field(30.0, gt=0, allow_inf_nan=False)
     grace_seconds: float = Field(20.0, ge=0, allow_inf_nan=False)
+    max_lost_executions: int = Field(3, ge=1)
+    unknown_task_seconds: float = Field(300.0, ge=0, allow_inf_nan=False)
 
     max_tasks: int = Field(10_000, ge=1, le=100_000)
     max_backlog: int = Field(100_000, ge=1)
@@ -79,9 +81,27 @@ class Settings(BaseSettings):
         return int(self.retention_seconds * 1000)
 
     @property
+    def lease_ms(self) -> int:
+        """How long after its last beat a process is believed to live, in milliseconds."""
+        return int(self.lease_seconds * 1000)
+
+    @property
+    def unknown_ms(self) -> int:
+        """How long a task may wait while no live runner offers it, in milliseconds."""
+        return int(self.unknown_task_seconds * 1000)
+
+    @property
+    def catalog_ms(self) -> int:
+        """How long a task that no runner offers stays in the catalog, in milliseconds: an hour at least."""
+        return max(self.retention_ms, 3_600_000)
+
+    @property
     def block_ms(self) -> int:
-        """How long a blocking read may wait, in milliseconds: a third of the lease (design, section 6)."""
-        return int(self.lease_seconds * 1000 / 3)
+        """How long a blocking read may wait, in milliseconds: a third of the lease (design, section 6).
+
+        Less when a loop would otherwise be taken for stalled while it waits.
+        """
+        return int(min(self.lease_seconds, self.loop_stall_seconds) * 1000 / 3)
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -52,6 +52,15 @@ TASK_EDGES: Final = (
     Edge("finish_task", TaskState.PENDING, TaskState.FAILED, "it could not be started"),
     Edge("hand_back", TaskState.PENDING, TaskState.PENDING, "its runner stops: a new message, a new epoch"),
     Edge("hand_back", TaskState.RUNNING, TaskState.PENDING, "its runner stops: a new message, a new epoch"),
+    Edge("take_over", TaskState.PENDING, TaskState.PENDING, "its runner died: a new message, a new epoch"),
+    Edge("take_over", TaskState.RUNNING, TaskState.PENDING, "its runner died: a new message, a new epoch"),
+    Edge("take_over", TaskState.PENDING, TaskState.FAILED, "its runners died too often"),
+    Edge("take_over", TaskState.RUNNING, TaskState.FAILED, "its runners died too often"),
+    Edge("defer_task", TaskState.PENDING, TaskState.PENDING, "its runner lacks the function: a timer"),
+    Edge("defer_task", TaskState.RUNNING, TaskState.PENDING, "its runner lacks the function: a timer"),
+    Edge("fire_timer", TaskState.PENDING, TaskState.PENDING, "its timer is due: a task message is written"),
+    Edge("dead_letter_task", TaskState.PENDING, TaskState.FAILED, "its message cannot be understood"),
+    Edge("dead_letter_task", TaskState.RUNNING, TaskState.FAILED, "its message cannot be understood"),
     Edge("skip_tasks", TaskState.PENDING, TaskState.SKIPPED, "an earlier part of a sequence failed"),
 )
 
@@ -59,6 +68,7 @@ RUN_EDGES: Final = (
     Edge("submit", NEW, RunState.RUNNING, "the run is accepted"),
     Edge("end_run", RunState.RUNNING, RunState.SUCCESS, "its root ended well"),
     Edge("end_run", RunState.RUNNING, RunState.FAILED, "a stage failed"),
+    Edge("abandon_run", RunState.RUNNING, RunState.FAILED, "a report of it cannot be understood"),
     Edge(
         "finish_task", RunState.RUNNING, RunState.SUCCESS, "its last gate ended well: no scheduler is asked"
     ),

@@ -29,7 +29,7 @@ SUCCESS: Final = Outcome(TaskState.SUCCESS)
 
 
 class UnknownTaskError(Exception):
-    """A runner was handed a task that none of its modules defines."""
+    """No live runner has offered a task for too long."""
 
 
 class ResultError(Exception):
@@ -98,19 +98,14 @@ class Executor:
     def __init__(self, registry: Registry, slots: int) -> None:
         self._registry = registry
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="task")
-        self._closed = False
 
-    async def execute(self, name: str) -> Outcome:
-        """Run a task by name. Only a cancellation from outside gets out of here."""
-        task = self._registry.get(name)
-        if task is None:
-            return failure(
-                UnknownTaskError(f"this runner does not know the task {name!r}; see MILLSTREAM_TASKS")
-            )
+    async def execute(self, name: str, is_ending: Callable[[], bool]) -> Outcome:
+        """Run a task by name. A cancellation gets out of here only while the runner is ending."""
+        task = self._registry[name]
         try:
             return success(await task.function()) if task.is_async else await self._in_thread(task)
         except asyncio.CancelledError as error:
-            if self._closed:  # not the task's own doing: the runner's grace period is over
+            if is_ending():  # not the task's own doing: the grace period is over, or the name lost
                 raise
             return failure(error)
         except BaseException as error:  # noqa: BLE001 (SystemExit in a task must not end the runner)
@@ -128,6 +123,5 @@ class Executor:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def close(self) -> None:
-        """Begin to end: cancellations get out, idle threads go; a busy thread cannot be joined."""
-        self._closed = True
+        """Let idle threads go; a busy thread cannot be joined."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Slots: how many tasks a runner executes at once.
+"""Slots: how many tasks a runner executes at once, and the shares of its partitions in them.
 
 Persistent workers on a deque, not an asyncio task per message: a worker that finds more work wakes one
 other before it begins, so that a batch of short tasks wakes few (hotpath, 9). A worker whose context a
@@ -22,32 +22,45 @@ class Slots(Generic[Job]):
         self.size = size
         self.free = size
         self._run = run
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[tuple[Share[Job], Job]] = deque()
+        self._running: dict[asyncio.Task[None], tuple[Share[Job], Job]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._workers: set[asyncio.Task[None]] = set()
         self._released = asyncio.Event()
+        self._solitary = 0  # who has the runner alone, or waits for it
+        self._is_alone = False
+
+    def share(self) -> "Share[Job]":
+        """Give a partition its part."""
+        return Share(self)
 
     async def reserve(self, most: int, stop: Callable[[], bool], seconds: float) -> int:
         """Take up to `most` free slots, waiting for at least one; 0 when stopped or none came free in time."""
         try:
             async with asyncio.timeout(seconds):
-                while self.free <= 0 and not stop():
-                    self._released.clear()
-                    await self._released.wait()
+                while not self._takable() and not stop():
+                    await self._change()
         except TimeoutError:
             return 0
-        taken = 0 if stop() else min(most, self.free)
+        taken = 0 if stop() else min(most, self._takable())
         self.free -= taken
         return taken
 
     def take_free(self) -> int:
         """Reserve all that is free now, without waiting."""
-        taken = max(0, self.free)
+        taken = self._takable()
         self.free -= taken
         return taken
 
-    def release(self, count: int = 1) -> None:
+    def _takable(self) -> int:
+        return 0 if self._solitary else max(0, self.free)
+
+    async def _change(self) -> None:
+        self._released.clear()
+        await self._released.wait()
+
+    def release(self, count: int) -> None:
         """Give reserved slots back; a negative count takes slots that were not reserved."""
         self.free += count
         if count > 0:
@@ -57,9 +70,34 @@ class Slots(Generic[Job]):
         """Let a waiting `reserve` look at `stop` again."""
         self._released.set()
 
-    def put(self, job: Job) -> None:
+    async def alone(self, stop: Callable[[], bool]) -> bool:
+        """Wait until nothing runs, and take one slot; no other is given out from now until `together`.
+
+        False, and nothing taken, when stopped first.
+        """
+        self._solitary += 1
+        try:
+            while (self._is_alone or self.free < self.size) and not stop():
+                await self._change()
+        except BaseException:
+            self._solitary -= 1
+            raise
+        if stop():
+            self._solitary -= 1
+            return False
+        self._is_alone = True
+        self.free -= 1
+        return True
+
+    def together(self) -> None:
+        """End the time alone."""
+        self._solitary -= 1
+        self._is_alone = False
+        self._released.set()
+
+    def put(self, share: "Share[Job]", job: Job) -> None:
         """Run a job in a slot that was reserved for it."""
-        self._jobs.append(job)
+        self._jobs.append((share, job))
         self._wake_another()
 
     def _wake_another(self) -> None:
@@ -90,24 +128,86 @@ class Slots(Generic[Job]):
         while True:
             self._waking = False
             while self._jobs:
-                job = self._jobs.popleft()
+                mine = self._jobs.popleft()
                 if self._jobs:
                     self._wake_another()
+                self._running[current] = mine
                 try:
-                    await self._run(job)
+                    await self._run(mine[1])
                 finally:
-                    self.release()
+                    del self._running[current]
+                    self.release(1)
                 if copy_context() != clean or current.cancelling():
                     return
             waiter = loop.create_future()
             self._idle.append(waiter)
             await waiter
 
+    async def drop(self, share: "Share[Job]", cancel: Callable[[Job], bool]) -> None:
+        """Forget a share's waiting jobs, and cancel those of its running ones that may be; wait for these a moment."""
+        waiting = [pair for pair in self._jobs if pair[0] is share]
+        self._jobs = deque(pair for pair in self._jobs if pair[0] is not share)
+        self.release(len(waiting))
+        workers = [w for w, (owner, job) in self._running.items() if owner is share and cancel(job)]
+        for worker in workers:
+            worker.cancel()
+        if workers:
+            await asyncio.wait(workers, timeout=CANCEL_SECONDS)  # a task may swallow its cancellation
+
     async def close(self) -> None:
-        """Cancel what is still running, and the workers."""
+        """Cancel the workers, whatever they do."""
         workers = list(self._workers)
         self._jobs.clear()
         for worker in workers:
             worker.cancel()
         if workers:
-            await asyncio.wait(workers, timeout=CANCEL_SECONDS)  # a task may swallow its cancellation
+            await asyncio.wait(workers, timeout=CANCEL_SECONDS)
+
+
+class Share(Generic[Job]):
+    """One partition's part in the slots: it knows what it has reserved, so that all of it can be given back."""
+
+    def __init__(self, slots: Slots[Job]) -> None:
+        self._slots = slots
+        self._reserved = 0
+
+    async def reserve(self, most: int, stop: Callable[[], bool], seconds: float) -> int:
+        """Take up to `most` free slots, as `Slots.reserve` does."""
+        taken = await self._slots.reserve(most, stop, seconds)
+        self._reserved += taken
+        return taken
+
+    def take_free(self) -> int:
+        """Reserve all that is free now."""
+        taken = self._slots.take_free()
+        self._reserved += taken
+        return taken
+
+    def release(self, count: int = 1) -> None:
+        """Give reserved slots back; a negative count takes more."""
+        self._reserved -= count
+        self._slots.release(count)
+
+    async def alone(self, stop: Callable[[], bool]) -> bool:
+        """Reserve one slot for a time alone on the runner; `together` ends that time. False when stopped first."""
+        taken = await self._slots.alone(stop)
+        self._reserved += taken
+        return taken
+
+    def together(self) -> None:
+        """End the time alone."""
+        self._slots.together()
+
+    def wake(self) -> None:
+        """Let whoever waits look at `stop` again."""
+        self._slots.wake_reservers()
+
+    def put(self, job: Job) -> None:
+        """Run a job in a reserved slot."""
+        self._reserved -= 1
+        self._slots.put(self, job)
+
+    async def close(self, cancel: Callable[[Job], bool] = lambda _: True) -> None:
+        """Give everything back; what runs and may be cancelled is."""
+        self.release(self._reserved)
+        await self._slots.drop(self, cancel)

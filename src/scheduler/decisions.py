@@ -1,27 +1,75 @@
 """A decision on its way: a report, the steps that it asks for, and how many of them are taken."""
 
+from dataclasses import dataclass
+from typing import Final
+
 from millstream.keys import Keys
 from millstream.messages import Report, pack_task
-from millstream.plan import CountDownParent, End, Open, Plan, Skip, decide
+from millstream.plan import CHUNK, CountDownParent, End, Open, Plan, Skip, Step, decide
 from millstream.states import RunState
-from millstream.store.transitions import CountDown, EndRun, OpenTasks, SkipTasks, Transition
+from millstream.store.transitions import (
+    AbandonRun,
+    CountDown,
+    EndRun,
+    OpenTasks,
+    SkipTasks,
+    Transition,
+)  # fmt: skip
+
+UNKNOWN_GATE: Final = -2  # of a report that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """End a run because nobody can say what follows in it."""
+
+    reason: str
+
+
+def steps_of(report: Report, plan: Plan | None) -> list[Step | Abandon]:
+    """Give what a report asks for; without a plan (the run is gone) the one step is to settle the message."""
+    return [*decide(plan, report.gate, report.at, report.failed)] if plan else [End(failed=True)]
+
+
+def abandoning(plan: Plan, reason: str) -> list[Step | Abandon]:
+    """Give the steps that end a run which cannot go on: whatever is pending is skipped."""
+    ids = [task.id for task in plan.tasks]
+    chunks = (tuple(ids[n : n + CHUNK]) for n in range(0, len(ids), CHUNK))
+    return [*(Skip(chunk) for chunk in chunks), Abandon(reason)]
+
+
+class Settlement:
+    """A message that needs one transition and no decision."""
+
+    ends_run = ""
+
+    def __init__(self, item: Transition) -> None:
+        self._item = item
+        self.done = False
+
+    def transition(self) -> Transition:
+        """Give the transition."""
+        return self._item
+
+    def answered(self, _reply: str) -> None:
+        """Take the reply, whatever it says."""
+        self.done = True
 
 
 class Decision:
     """Knows the transition of each step, and from each reply where to go on."""
 
-    def __init__(self, keys: Keys, report: Report, plan: Plan | None) -> None:
-        """Without a plan (the run is gone) the one step is to settle the message."""
+    def __init__(self, keys: Keys, report: Report, steps: list[Step | Abandon]) -> None:
         self.report = report
         self._keys = keys
-        self._steps = decide(plan, report.gate, report.at, report.failed) if plan else [End(failed=True)]
+        self._steps = steps
         self._taken = 0
         self.done = False
 
     @property
-    def ends_run(self) -> bool:
-        """Whether the last step ends the run."""
-        return isinstance(self._steps[-1], End)
+    def ends_run(self) -> str:
+        """Name the run that the last step ends; empty when it ends none."""
+        return self.report.run_id if isinstance(self._steps[-1], End | Abandon) else ""
 
     def transition(self) -> Transition:
         """Give the transition of the step that comes next."""
@@ -43,6 +91,10 @@ class Decision:
                 state = RunState.FAILED if failed else RunState.SUCCESS
                 definition, outcomes = keys.definition(run_id), keys.outcomes(run_id)
                 return EndRun(status, run, definition, outcomes, stream, entry, run_id, life, name, n, state)
+            case Abandon(reason):
+                definition, outcomes = keys.definition(run_id), keys.outcomes(run_id)
+                names = status, run, definition, outcomes, stream
+                return AbandonRun(*names, entry, run_id, life, name, n, reason)
 
     def answered(self, reply: str) -> None:
         """Take a reply: the decision is complete, or the step to go on from."""

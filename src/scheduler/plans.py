@@ -38,17 +38,30 @@ class Plans:
             definition = report.definition or await self._store.definition(report.run_id)
             if definition is None:
                 return None
-            try:
-                plan = compile_plan(definition)
-            except (KeyError, TypeError, ValueError) as error:
-                raise UnreadableMessageError(
-                    f"the definition of run {report.run_id} cannot be read"
-                ) from error
+            plan = _readable(report.run_id, definition)
             self._runs[report.run_id] = plan
             if len(self._runs) > RUNS:
                 self._runs.popitem(last=False)
         return plan
 
+    async def whole(self, run_id: str) -> Plan:
+        """Give the plan of a run whatever was reported of it; one without tasks when there is none to be read.
+
+        Raises RedisUnavailableError.
+        """
+        definition = await self._store.definition(run_id)
+        try:
+            return _readable(run_id, definition or b"[]")
+        except UnreadableMessageError:
+            return Plan([])
+
     def forget(self, run_id: str) -> None:
         """Drop a run that has ended."""
         self._runs.pop(run_id, None)
+
+
+def _readable(run_id: str, definition: bytes) -> Plan:
+    try:
+        return compile_plan(definition)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise UnreadableMessageError(f"the definition of run {run_id} cannot be read") from error

@@ -52,7 +52,7 @@ class Engine:
         store = Store(self.settings.model_copy(update=changes), "runner")
         runner = Runner(store, tasks if tasks is not None else self.tasks, stop)
         await runner.prepare()
-        return RunnerHandle(stop, self._group.create_task(_run(runner, store)), store.consumer)
+        return RunnerHandle(stop, self._group.create_task(_run(runner, store)), runner)
 
     def _stop(self) -> Stop:
         self._stops.append(Stop())
@@ -92,10 +92,15 @@ class Engine:
 class RunnerHandle:
     """A runner in this process: stop it, wait for it."""
 
-    def __init__(self, stop: Stop, task: asyncio.Task[None], name: str) -> None:
+    def __init__(self, stop: Stop, task: asyncio.Task[None], runner: Runner) -> None:
         self._stop = stop
         self.task = task
-        self.name = name
+        self._runner = runner
+
+    @property
+    def names(self) -> set[str]:
+        """Its names, one a partition."""
+        return set(self._runner.names.values())
 
     async def stopped(self) -> None:
         self._stop.set()
@@ -121,6 +126,7 @@ def engine_settings(request: pytest.FixtureRequest) -> Settings:
 async def engine(engine_settings: Settings) -> AsyncIterator[Engine]:
     """An engine with one scheduler; tests start the runners. Afterwards nothing may be left behind."""
     async with Lab.opened(engine_settings) as lab:
+        await lab.leave()  # it only looks on
         app = create_app(engine_settings)
         async with _lifespan(app), asyncio.TaskGroup() as group:
             transport = httpx2.ASGITransport(app=app)
@@ -159,6 +165,7 @@ async def assert_nothing_leaked(lab: Lab) -> None:
             assert await lab.pending(stream, group) == 0, f"{stream} has pending entries"
             assert await lab.redis.xinfo_consumers(stream, group) == []
             owned.add(stream.encode())
+        owned.add(keys.sweep.encode())
         owned |= {keys.runs.encode(), *(keys.runs_in(s).encode() for s in ("success", "failed"))}  # type: ignore[arg-type]
         assert not await lab.redis.exists(keys.runs_in("running")), "a run has not ended"  # type: ignore[arg-type]
     for key in await all_keys(lab):

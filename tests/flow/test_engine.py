@@ -66,7 +66,8 @@ async def test_what_a_task_returns_is_kept_as_its_result(engine: Engine) -> None
     run = await engine.ended(await engine.post([{"type": "sequential", "tasks": ["answer", "unjson"]}]))
     first, second = run["workflow"][0]["tasks"]
     assert first["result"] == {"answer": 42, "text": "blüte"}
-    assert (first["runner"], first["attempts"], first["epoch"]) == (runner.name, 1, 1)
+    assert first["runner"] in runner.names
+    assert (first["attempts"], first["epoch"]) == (1, 1)
     assert run["created_at"] <= first["started_at"] <= first["ended_at"] <= run["ended_at"]
     assert second["status"] == "failed"
     assert "not JSON" in second["error"]["message"]

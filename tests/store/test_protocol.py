@@ -14,7 +14,8 @@ from millstream.plan import Plan, decide
 from millstream.settings import Settings
 from millstream.store.connection import unavailable_as_ours
 from millstream.store.store import Store
-from millstream.store.transitions import LeaveGroup, OpenTasks, TrimRuns
+from millstream.store.transitions import OpenTasks
+from millstream.store.upkeep import LeaveGroup, TrimRuns
 
 WIDE: list[dict[str, Any]] = [{"type": "parallel", "tasks": ["a"] * 250}]
 NESTED: list[dict[str, Any]] = [
@@ -183,7 +184,10 @@ async def test_expired_runs_are_forgotten_by_the_indices(lab: Lab) -> None:
 
 async def test_a_consumer_is_deleted_only_when_nothing_is_pending_for_it(lab: Lab) -> None:
     (first,) = await lab.opened_run(SEQUENCE)
-    leave = LeaveGroup(lab.keys.tasks, "runners")
+    keys = lab.keys
+    leave = LeaveGroup(keys.tasks, keys.runner_beats, "runners", lab.name)
+    assert await lab.one(leave) == "alive"
+    await lab.leave()
     assert await lab.one(leave) == "pending"
     await lab.one(lab.finish(first, "failed"))
     assert await lab.one(leave) == "left"
@@ -247,7 +251,8 @@ async def test_an_eviction_policy_is_refused(settings: Settings) -> None:
 async def test_a_script_that_redis_does_not_know_is_applied_after_those_it_knows(lab: Lab) -> None:
     """So a caller that needs an order sends two exchanges; this shows why."""
     (message,) = await lab.opened_run(SEQUENCE)
-    leave = LeaveGroup(lab.keys.tasks, "runners")
+    await lab.leave()
+    leave = LeaveGroup(lab.keys.tasks, lab.keys.runner_beats, "runners", lab.name)
     await lab.redis.script_flush()
     assert await lab.one(leave) == "pending"
     assert await lab.channel.exchange([lab.hand_back(message), leave]) == ["handed_back", "pending"]
@@ -269,7 +274,9 @@ async def test_without_its_group_a_start_is_obsolete_or_unowned_and_harms_no_oth
     (message,) = await lab.opened_run(SEQUENCE)
     await lab.redis.xgroup_destroy(lab.keys.tasks, "runners")
     assert await lab.channel.exchange([lab.start(message)]) == ["unowned"]
-    assert await lab.one(LeaveGroup(lab.keys.tasks, "runners")) == "left"
+    await lab.leave()
+    leave = LeaveGroup(lab.keys.tasks, lab.keys.runner_beats, "runners", lab.name)
+    assert await lab.one(leave) == "left"
 
 
 @pytest.mark.parametrize(

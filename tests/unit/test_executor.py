@@ -43,9 +43,9 @@ class Harness:
         self.registry = Registry()
         self.executor = Executor(self.registry, 20)
 
-    async def outcome(self, function: Function) -> Outcome:
+    async def outcome(self, function: Function, is_ending: Callable[[], bool] = bool) -> Outcome:
         self.registry.add(function, "job")
-        return await self.executor.execute("job")
+        return await self.executor.execute("job", is_ending)
 
     async def error(self, function: Function) -> dict[str, str]:
         outcome = await self.outcome(function)
@@ -160,14 +160,6 @@ async def test_a_result_as_large_as_allowed_is_kept_and_a_larger_one_is_a_failur
     )
 
 
-async def test_an_unknown_task_is_a_failure_that_names_the_setting(harness: Harness) -> None:
-    outcome = await harness.executor.execute("nobody")
-    error = json.loads(outcome.detail)["error"]
-    assert outcome.state is TaskState.FAILED
-    assert "'nobody'" in error["message"]
-    assert "MILLSTREAM_TASKS" in error["message"]
-
-
 @kinds(lambda: sys.exit(3))
 async def test_a_task_that_exits_does_not_end_the_runner(harness: Harness, function: Function) -> None:
     error = await harness.error(function)
@@ -217,9 +209,8 @@ async def test_a_cancellation_from_outside_gets_out_once_the_runner_ends(harness
         began.set()
         await asyncio.Event().wait()
 
-    executing = asyncio.create_task(harness.outcome(function))
+    executing = asyncio.create_task(harness.outcome(function, lambda: True))
     await began.wait()
-    harness.executor.close()
     executing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await executing
@@ -290,7 +281,7 @@ def test_an_error_that_was_never_raised_can_be_written() -> None:
 async def test_twenty_plain_tasks_run_at_the_same_time(harness: Harness) -> None:
     barrier = threading.Barrier(20, timeout=30)
     harness.registry.add(lambda: barrier.wait() < 0, "meet")
-    outcomes = await asyncio.gather(*(harness.executor.execute("meet") for _ in range(20)))
+    outcomes = await asyncio.gather(*(harness.executor.execute("meet", bool) for _ in range(20)))
     assert [outcome.state for outcome in outcomes] == [TaskState.SUCCESS] * 20
 
 
@@ -304,13 +295,14 @@ class Bench:
         self._executor = executor
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue()
         self.slots: Slots[str] = Slots(size, self._run)
+        self._share = self.slots.share()
 
     async def _run(self, name: str) -> None:
-        self._outcomes.put_nowait(await self._executor.execute(name))
+        self._outcomes.put_nowait(await self._executor.execute(name, bool))
 
     async def run(self, *names: str) -> list[Any]:
         for name in names:
-            self.slots.put(name)
+            self._share.put(name)
         async with asyncio.timeout(10):
             outcomes = [await self._outcomes.get() for _ in names]
         return [json.loads(outcome.detail or b"{}").get("result", outcome.state) for outcome in outcomes]
@@ -411,7 +403,7 @@ async def test_slots_in_debt_are_not_reserved_until_it_is_paid() -> None:
     slots: Slots[int] = Slots(2, nothing)
     slots.free = -1
     reserving = asyncio.create_task(slots.reserve(2, lambda: False, 10))
-    slots.release()
+    slots.release(1)
     await asyncio.sleep(0)
     assert not reserving.done()
     slots.release(2)

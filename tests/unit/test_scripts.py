@@ -9,7 +9,10 @@ from millstream.store.transitions import TRANSITIONS, Transition, script_name
 
 HEADER = "-- EACH KEYS: status run\n-- EACH ARGV: {argv}\n-- REPLIES: done\nlocal function item()\nend\n"
 KEYS = Keys(0, 1)
-CONTEXT = {"runners", "schedulers", "consumer", "retention_ms", "max_backlog"}
+CONTEXT = {
+    "runners", "schedulers", "consumer", "retention_ms", "max_backlog",
+    "lease_ms", "max_lost", "unknown_ms", "catalog_ms",
+}  # fmt: skip
 
 
 def source(name: str) -> str:

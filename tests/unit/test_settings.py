@@ -18,6 +18,8 @@ VARIABLES = {
     "LEASE_SECONDS": ("lease_seconds", "2.5", 2.5),
     "LOOP_STALL_SECONDS": ("loop_stall_seconds", "60", 60.0),
     "GRACE_SECONDS": ("grace_seconds", "0", 0.0),
+    "MAX_LOST_EXECUTIONS": ("max_lost_executions", "1", 1),
+    "UNKNOWN_TASK_SECONDS": ("unknown_task_seconds", "0.5", 0.5),
     "MAX_TASKS": ("max_tasks", "500", 500),
     "MAX_BACKLOG": ("max_backlog", "1", 1),
     "RETENTION_SECONDS": ("retention_seconds", "60", 60.0),
@@ -35,12 +37,14 @@ WRONG = [
     ("LEASE_SECONDS", "nan"),
     ("LEASE_SECONDS", "10s"),
     ("GRACE_SECONDS", "-1"),
+    ("MAX_LOST_EXECUTIONS", "0"),
+    ("UNKNOWN_TASK_SECONDS", "-1"),
     ("MAX_TASKS", "0"),
     ("MAX_BACKLOG", "many"),
     ("RETENTION_SECONDS", "0"),
     ("LOG_FORMAT", "xml"),
 ]
-ENDLESS = ["LEASE_SECONDS", "LOOP_STALL_SECONDS", "GRACE_SECONDS", "RETENTION_SECONDS"]
+ENDLESS = ["LEASE_SECONDS", "LOOP_STALL_SECONDS", "GRACE_SECONDS", "RETENTION_SECONDS", "UNKNOWN_TASK_SECONDS"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ class Shop:
 
     def __init__(self, size: int) -> None:
         self.slots: Slots[int] = Slots(size, self._run)
+        self.share = self.slots.share()
         self.running: set[int] = set()
         self.most = 0
         self.done: list[int] = []
@@ -48,8 +49,8 @@ class Shop:
 
     async def put(self, *jobs: int) -> None:
         for job in jobs:
-            assert await self.slots.reserve(1, bool, 10) == 1
-            self.slots.put(job)
+            assert await self.share.reserve(1, bool, 10) == 1
+            self.share.put(job)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ async def test_as_many_jobs_run_as_there_are_slots(make: Make) -> None:
 async def test_never_more_jobs_run_than_there_are_slots_and_all_run(make: Make, size: int) -> None:
     shop = make(size)
     for job in range(100):
-        shop.slots.put(job)  # not reserved: all at once, which must not matter
+        shop.share.put(job)  # not reserved: all at once, which must not matter
     await shop.until(lambda: len(shop.running) == size)
     for job in range(100):
         await shop.until(partial(shop.running.__contains__, job))
@@ -107,8 +108,9 @@ async def test_a_job_that_does_not_wait_runs_too() -> None:
             finished.set()
 
     slots: Slots[int] = Slots(7, run)
+    share = slots.share()
     for job in range(1000):
-        slots.put(job)
+        share.put(job)
     async with asyncio.timeout(10):
         await finished.wait()
     assert sorted(done) == list(range(1000))
@@ -146,7 +148,7 @@ async def test_a_waiting_reservation_learns_that_it_should_stop(make: Make) -> N
     stop.set()
     slots.wake_reservers()
     assert await waiting == 0
-    slots.release()
+    slots.release(1)
     assert await slots.reserve(1, stop.is_set, 10) == 0
     assert slots.free == 1
 
@@ -162,8 +164,8 @@ async def test_closing_cancels_what_runs(make: Make) -> None:
 
 async def test_closing_drops_what_has_not_begun(make: Make) -> None:
     shop = make(1)
-    shop.slots.put(0)
-    shop.slots.put(1)
+    shop.share.put(0)
+    shop.share.put(1)
     await shop.until(lambda: shop.running == {0})
     await shop.slots.close()
     assert shop.running == set()
@@ -178,7 +180,7 @@ async def test_workers_are_not_more_than_the_work_needs() -> None:
         finished.put_nowait(job)
 
     slots: Slots[int] = Slots(100, run)
-    await _one_after_another(slots.put, finished.get)
+    await _one_after_another(slots.share().put, finished.get)
     assert len(workers) == 1
     await slots.close()
 
@@ -188,3 +190,75 @@ async def _one_after_another(put: Callable[[int], None], finished: Callable[[], 
         put(job)
         assert await finished() == job
         await asyncio.sleep(0)  # the worker becomes idle
+
+
+async def test_alone_waits_until_nothing_runs_and_nothing_else_is_given_out(make: Make) -> None:
+    shop = make(3)
+    await shop.put(0, 1)
+    await shop.until(lambda: shop.running == {0, 1})
+    waiting = asyncio.create_task(shop.share.alone(bool))
+    await asyncio.sleep(0)
+    assert await shop.slots.reserve(3, bool, 0) == 0
+    assert shop.slots.take_free() == 0
+    shop.let_go(0)
+    await shop.until(lambda: shop.done == [0])
+    assert not waiting.done()
+    shop.let_go(1)
+    assert await waiting
+    assert await shop.slots.reserve(3, bool, 0) == 0
+    shop.share.put(2)
+    shop.let_go(2)
+    await shop.until(lambda: 2 in shop.done)
+    shop.share.together()
+    assert await shop.slots.reserve(3, bool, 10) == 3
+
+
+async def test_only_one_is_alone_at_a_time(make: Make) -> None:
+    slots = make(2).slots
+    first, second = slots.share(), slots.share()
+    assert await first.alone(bool)
+    waiting = asyncio.create_task(second.alone(bool))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    first.release()
+    first.together()
+    assert await waiting
+    second.release()
+    second.together()
+    assert slots.free == 2
+
+
+async def test_whoever_waits_to_be_alone_learns_that_it_should_stop(make: Make) -> None:
+    shop, stop = make(1), asyncio.Event()
+    await shop.put(0)
+    waiting = asyncio.create_task(shop.share.alone(stop.is_set))
+    await asyncio.sleep(0)
+    stop.set()
+    shop.share.wake()
+    assert not await waiting
+    shop.let_go(0)
+    assert await shop.slots.reserve(1, bool, 10) == 1
+
+
+async def test_a_closed_share_gives_back_all_it_had_and_leaves_the_others_alone(make: Make) -> None:
+    shop = make(4)
+    other = shop.slots.share()
+    await shop.put(0)
+    assert await shop.share.reserve(1, bool, 10) == 1
+    assert await other.reserve(1, bool, 10) == 1
+    other.put(7)
+    await shop.until(lambda: shop.running == {0, 7})
+    await shop.share.close()
+    assert shop.running == {7}
+    assert shop.slots.free == 3
+
+
+async def test_a_closed_share_lets_run_what_may_not_be_cancelled(make: Make) -> None:
+    shop = make(2)
+    await shop.put(0, 1)
+    await shop.until(lambda: shop.running == {0, 1})
+    await shop.share.close(lambda job: job == 0)
+    assert shop.running == {1}
+    assert shop.slots.free == 1
+    shop.let_go(1)
+    assert await shop.slots.reserve(2, bool, 10) >= 1

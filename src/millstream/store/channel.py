@@ -33,10 +33,17 @@ def backoff(failures: int) -> float:
 class Channel:
     """Applies transitions in one partition. Not for concurrent use: each loop has its own."""
 
-    def __init__(self, connector: Connector, keys: Keys, context: dict[str, str | int]) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        keys: Keys,
+        context: dict[str, str | int],
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         """`context` gives the arguments that scripts have once a call, by the names of their headers."""
         self._connector = connector
         self._keys = keys
+        self._answer_seconds = answer_seconds
         self._connection: Connection | None = None
         self._scripts: dict[type[Transition], tuple[Script, list[str], list[str | int]]] = {}
         for kind in TRANSITIONS:
@@ -68,7 +75,7 @@ class Channel:
         replies: list[str] = [""] * len(items)
         try:
             with unavailable_as_ours():
-                async with asyncio.timeout(ANSWER_SECONDS) as limit:
+                async with asyncio.timeout(self._answer_seconds) as limit:
                     while calls:
                         calls = await self._send(calls, items, replies, limit)
         except BaseException:
@@ -88,7 +95,7 @@ class Channel:
             self._connection = await self._connector.connect(self._keys.tasks)
         connection = self._connection
         packed = [self._pack(kind, [items[n] for n in numbers]) for kind, numbers in calls]
-        seconds = ANSWER_SECONDS + sum(map(len, packed)) / SLOWEST_BYTES_PER_SECOND
+        seconds = self._answer_seconds + sum(map(len, packed)) / SLOWEST_BYTES_PER_SECOND
         limit.reschedule(asyncio.get_running_loop().time() + seconds)
         await write(connection, packed)
         unknown = []

@@ -1,24 +1,20 @@
 """The store as the services see it: what is kept of runs, what is checked at start, who offers which task."""
 
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Any, Final
 from uuid import uuid4
 
 import orjson
 import structlog
 
-from millstream.clock import now_ms
 from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.keys import PARTITIONS, RUNNERS, SCHEDULERS, Keys, partition_of
 from millstream.lifecycle import Progress
 from millstream.settings import Settings
 from millstream.store.channel import Channel
-from millstream.store.connection import Connector, unavailable_as_ours
+from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
 from millstream.store.stream import GroupReader, ensure_groups
-from millstream.tasks import TaskFunction
 
 log = structlog.get_logger()
 # A script, because redis-py 8.1 cannot read hashes in a cluster's transaction (its callbacks refuse `keys`).
@@ -41,11 +37,10 @@ class RunRecord:
 
 
 class Store:
-    """One process's way to Redis. `consumer` is the process's name, new at every start (design, section 6)."""
+    """One process's way to Redis."""
 
     def __init__(self, settings: Settings, role: str) -> None:
         self.settings = settings
-        self.consumer = f"{socket.gethostname()}-{token_hex(3)}"
         self.connector = Connector(settings.redis_url, f"millstream-{role}")
         self.partitions = [Keys(k, settings.partitions) for k in range(settings.partitions)]
 
@@ -61,28 +56,30 @@ class Store:
         """Give the keys of a run's partition. Raises ValueError when the run_id is not a UUID."""
         return self.partitions[partition_of(run_id, len(self.partitions))]
 
-    def channel(self, keys: Keys) -> Channel:
-        """Open a channel of transitions in one partition."""
+    def channel(self, keys: Keys, name: str = "", answer_seconds: float = ANSWER_SECONDS) -> Channel:
+        """Open a channel of transitions in one partition, under a process's name where that matters."""
+        settings = self.settings
         context: dict[str, str | int] = {
             "runners": RUNNERS,
             "schedulers": SCHEDULERS,
-            "consumer": self.consumer,
-            "retention_ms": self.settings.retention_ms,
-            "max_backlog": self.settings.max_backlog,
+            "consumer": name,
+            "retention_ms": settings.retention_ms,
+            "max_backlog": settings.max_backlog,
+            "lease_ms": settings.lease_ms,
+            "max_lost": settings.max_lost_executions,
+            "unknown_ms": settings.unknown_ms,
+            "catalog_ms": settings.catalog_ms,
         }
-        return Channel(self.connector, keys, context)
+        return Channel(self.connector, keys, context, answer_seconds)
 
-    def task_reader(self, keys: Keys, progress: Progress) -> GroupReader:
+    def task_reader(self, keys: Keys, name: str, progress: Progress) -> GroupReader:
         """Give a runner's reader of one partition."""
-        block = self.settings.block_ms
-        return GroupReader(self.connector, [keys.tasks], RUNNERS, self.consumer, block, progress)
+        return GroupReader(self.connector, [keys.tasks], RUNNERS, name, self.settings.block_ms, progress)
 
-    def report_reader(self, keys: Keys, progress: Progress) -> GroupReader:
+    def report_reader(self, keys: Keys, name: str, progress: Progress) -> GroupReader:
         """Give a scheduler's reader of one partition: submissions and reports."""
         streams = [keys.reports, keys.workflows]
-        return GroupReader(
-            self.connector, streams, SCHEDULERS, self.consumer, self.settings.block_ms, progress
-        )
+        return GroupReader(self.connector, streams, SCHEDULERS, name, self.settings.block_ms, progress)
 
     async def prepare(self) -> None:
         """Check that this Redis can be worked with, and create what every process needs.
@@ -123,22 +120,16 @@ class Store:
         except RedisUnavailableError:
             return False
 
-    async def offer(self, tasks: Mapping[str, TaskFunction]) -> None:
-        """Write what this runner offers into the catalog. Raises RedisUnavailableError."""
-        now = now_ms()
-        entries = {
-            name: orjson.dumps({"v": 1, "description": offered.description, "offered": now})
-            for name, offered in tasks.items()
-        }
-        with unavailable_as_ours():
-            await self._client.hset(self.partitions[0].catalog, mapping=entries)
+    async def offered(self, names: Iterable[str]) -> dict[str, int]:
+        """When each of these names that is in the catalog was last offered, in ms by Redis's clock.
 
-    async def offered(self, names: Iterable[str]) -> set[str]:
-        """Which of these names are in the catalog. Raises RedisUnavailableError."""
+        Raises RedisUnavailableError.
+        """
         asked = list(names)
         with unavailable_as_ours():
             found = await self._client.hmget(self.partitions[0].catalog, asked)
-        return {name for name, entry in zip(asked, found, strict=True) if entry is not None}
+        entries = zip(asked, found, strict=True)
+        return {name: int(orjson.loads(entry)["offered"]) for name, entry in entries if entry is not None}
 
     async def catalog(self) -> dict[str, Any]:
         """Give every task that was offered: name → description, time. Raises RedisUnavailableError."""
@@ -158,6 +149,12 @@ class Store:
         key = self.keys_of(run_id).definition(run_id)
         with unavailable_as_ours():
             return await self._client.get(key)  # type: ignore[no-any-return]
+
+    async def life(self, run_id: str) -> int:
+        """Give the life that a run is in; 1 when there is no such run. Raises RedisUnavailableError, ValueError."""
+        key = self.keys_of(run_id).run(run_id)
+        with unavailable_as_ours():
+            return int(await self._client.hget(key, "life") or 1)
 
     async def run(self, run_id: str) -> RunRecord | None:
         """Everything of a run, read at one instant. Raises RedisUnavailableError, ValueError."""

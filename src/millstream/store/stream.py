@@ -1,10 +1,12 @@
 """A consumer group's reader: the other raw connection of a service, the one that blocks.
 
 The reader owns its reconnection. A read that failed may have handed entries to this consumer without
-telling it, so after every failure it first reads its own pending entries and leaves out what is held.
+telling it, so after every failure, and every third of a lease, it reads its own pending entries and
+leaves out what is held.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +27,7 @@ MARGIN_SECONDS: Final = 2.0  # how much longer than BLOCK an answer may take bef
 
 
 class Entry(NamedTuple):
-    """A stream entry, fields flat as Redis gives them."""
+    """A stream entry, fields flat as Redis gives them; none when it was deleted while it was pending."""
 
     stream: str
     id: bytes
@@ -53,6 +55,7 @@ class GroupReader:
         self._connection: Connection | None = None
         self._client_id = 0
         self._recovering = False
+        self._looked = 0.0  # when own pending entries were last compared with what is held
         self._failures = 0
         self._stopping = asyncio.Event()
 
@@ -76,7 +79,7 @@ class GroupReader:
             with unavailable_as_ours():
                 if self._connection is None:
                     await self._connect()
-                if self._recovering:
+                if self._recovering or time.monotonic() - self._looked > self._block_ms / 1000:
                     return await self._own_pending(holds)
                 return await self._exchange(count, ">", block=block)
         except exceptions.ResponseError as error:
@@ -95,8 +98,8 @@ class GroupReader:
     async def _own_pending(self, holds: Holds) -> list[Entry]:
         entries = await self._exchange(MOST_PENDING, "0", block=False)
         self._recovering = False
-        self._failures = 0
-        return [entry for entry in entries if entry.fields and not holds(entry.stream, entry.id)]
+        self._looked = time.monotonic()
+        return [entry for entry in entries if not holds(entry.stream, entry.id)]
 
     async def _exchange(self, count: int, after: str, *, block: bool) -> list[Entry]:
         connection = self._connection
@@ -119,7 +122,9 @@ class GroupReader:
             self._recovering = True
             raise
         self._failures = 0
-        return [Entry(stream.decode(), entry, fields) for stream, found in answer for entry, fields in found]
+        return [
+            Entry(stream.decode(), entry, fields or []) for stream, found in answer for entry, fields in found
+        ]
 
     async def _failed(self, error: RedisUnavailableError) -> None:
         log.warning("redis_unavailable", doing="reading", error=str(error), failures=self._failures)

@@ -5,7 +5,9 @@ The class's snake-case name is the file's; a test holds the fields against the h
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
+
+from millstream.store.upkeep import Upkeep
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -125,20 +127,52 @@ class HandBack(NamedTuple):
     epoch: int
     task: int
     id: str
+    alone: int
     message: bytes
 
 
-class TrimRuns(NamedTuple):
-    """Forget expired runs in one index of ended runs."""
+class DeferTask(NamedTuple):
+    """Give a task back by a timer, because this runner lacks its function."""
 
-    ended: str
+    status: str
+    run: str
+    entry: bytes
+    life: int
+    epoch: int
+    task: int
+    id: str
+    offered: int
+    timer: bytes
 
 
-class LeaveGroup(NamedTuple):
-    """Delete a consumer that has nothing pending."""
+class FireTimer(NamedTuple):
+    """Write the message of a timer that is due."""
 
+    status: str
+    run: str
+    timer: bytes
+    life: int
+    epoch: int
+    task: int
+    id: str
+    alone: int
+    message: bytes
+
+
+class AbandonRun(NamedTuple):
+    """A scheduler's last step for a run whose report cannot be understood."""
+
+    status: str
+    run: str
+    definition: str
+    outcomes: str
     stream: str
-    group: str
+    entry: bytes
+    run_id: str
+    life: int
+    decision: str
+    step: int
+    reason: str
 
 
 Transition = (
@@ -147,15 +181,15 @@ Transition = (
     | SkipTasks
     | CountDown
     | EndRun
+    | AbandonRun
     | StartTask
     | FinishTask
     | HandBack
-    | TrimRuns
-    | LeaveGroup
+    | DeferTask
+    | FireTimer
+    | Upkeep
 )
-TRANSITIONS: tuple[type[Transition], ...] = (
-    Submit, OpenTasks, SkipTasks, CountDown, EndRun, StartTask, FinishTask, HandBack, TrimRuns, LeaveGroup,
-)  # fmt: skip
+TRANSITIONS: tuple[type[Transition], ...] = get_args(Transition)
 
 
 def script_name(transition: type[Transition]) -> str:

@@ -4,7 +4,7 @@
 -- EACH KEYS: run stream
 -- EACH ARGV: entry run_id life decision step gate failed
 -- REPLIES: done <step>
--- INCLUDE: acknowledge pending licence
+-- INCLUDE: acknowledge pending licence gate
 
 local function item()
   local found = redis.call('HMGET', run, 'g' .. gate, 'f' .. gate)
@@ -14,9 +14,7 @@ local function item()
   if left < 0 then return advance(run, decision, step, '1') end
   if failed == '0' and found[2] then failed = '1' end
   redis.call('HSET', run, 'g' .. gate, string.format('%.0f', left), unpack(failed == '1' and {'f' .. gate, '1'} or {}))
-  if left == 0 then
-    redis.call('XADD', reports, '*', 'v', '1', 'run', run_id, 'life', life, 'gate', gate, 'at', '0', 'failed', failed)
-  end
+  if left == 0 then report_gate(run_id, life, gate, '0', failed == '1') end
   return advance(run, decision, step, '1')
 end
 

@@ -7,7 +7,7 @@
 -- EACH KEYS: status run definition outcomes
 -- EACH ARGV: entry run_id life epoch task id outcome detail gate at counts last successor
 -- REPLIES: recorded stale
--- INCLUDE: time acknowledge end_run
+-- INCLUDE: time acknowledge end_run gate
 
 -- The same report again gets its first answer: the attempt's record has this epoch and an end.
 local function repeated(record, epoch, state, outcome)
@@ -33,13 +33,7 @@ local function item()
   local failed = outcome == 'failed'
   local fields = {'a' .. task, record .. ' ' .. offset}
   local gate_ends = true
-  if counts == '1' then
-    local left = found[6] - 1
-    gate_ends = left == 0
-    fields[3], fields[4] = 'g' .. gate, string.format('%.0f', left)
-    if failed then fields[5], fields[6] = 'f' .. gate, '1' end
-    failed = failed or found[7]
-  end
+  if counts == '1' then gate_ends, failed = count_gate(fields, gate, found[6], found[7], failed) end
   local next_task = not failed and successor ~= ''
   local run_ends = gate_ends and last == '1' and not failed and not next_task
   local n = #fields
@@ -54,7 +48,7 @@ local function item()
   elseif run_ends then
     expire_run(run_id, 'success', status, run, definition, kept and outcomes)
   elseif gate_ends then
-    redis.call('XADD', reports, '*', 'v', '1', 'run', run_id, 'life', life, 'gate', gate, 'at', at, 'failed', failed and '1' or '0')
+    report_gate(run_id, life, gate, at, failed)
   end
   return 'recorded'
 end

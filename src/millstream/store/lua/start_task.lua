@@ -1,12 +1,14 @@
 -- Start tasks that a runner has just read: the message must be pending for the caller and its epoch current.
--- Repeating it is harmless. What is obsolete is acknowledged and deleted; what is not the caller's is left alone.
--- KEYS: tasks
+-- Repeating it is harmless. What is obsolete is acknowledged and deleted; what is not the caller's is left alone. A name
+-- that was declared dead starts nothing.
+-- KEYS: tasks runner_beats
 -- ARGV: runners consumer
 -- EACH KEYS: status run
 -- EACH ARGV: entry life epoch task id
 -- REPLIES: started obsolete unowned
 -- INCLUDE: time acknowledge pending
 local ARGUMENTS = 5
+local alive = redis.call('ZSCORE', runner_beats, consumer)
 local owned = {}
 do -- one XPENDING for a contiguous read; an entry that it does not show is asked for by itself
   local first, last = ARGV[3], ARGV[#ARGV - ARGUMENTS + 1]
@@ -24,6 +26,7 @@ local function obsolete(entry)
 end
 
 local function item()
+  if not alive then return 'unowned' end
   local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task)
   if found[1] ~= 'running' or (found[2] or '1') ~= life then return obsolete(entry) end
   local current = found[4] or '1'

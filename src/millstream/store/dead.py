@@ -1,0 +1,75 @@
+"""What a sweep looks at: consumers whose process is dead, and what is pending for them.
+
+Each is one small script, so that what it answers was true at one instant.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from millstream.keys import Keys
+from millstream.store.connection import unavailable_as_ours
+from millstream.store.membership import Role
+from millstream.store.store import Store
+from millstream.store.stream import Entry
+
+CHUNK: Final = 100
+_DEAD: Final = """
+local dead = {}
+for n = 2, #KEYS do
+  local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[n], ARGV[1])
+  for _, row in ipairs(consumers.err and {} or consumers) do
+    if not redis.call('ZSCORE', KEYS[1], row[2]) then dead[#dead + 1] = {KEYS[n], row[2]} end
+  end
+end
+return dead
+"""
+_PENDING: Final = """
+local found = {}
+local rows = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])
+for n, row in ipairs(rows.err and {} or rows) do
+  local entries = redis.call('XRANGE', KEYS[1], row[1], row[1])
+  found[n] = {row[1], entries[1] and entries[1][2] or {}}
+end
+return found
+"""
+_DUE: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', '0', ARGV[1])
+local following = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
+return {due, following[2] and string.format('%.0f', following[2] - now) or ''}
+"""
+
+
+class DeadConsumer(NamedTuple):
+    """A consumer of a stream whose name nobody beats for."""
+
+    stream: str
+    name: str
+
+
+async def dead_consumers(store: Store, role: Role) -> list[DeadConsumer]:
+    """Every consumer of a role without a live beat, also one that never had any. Raises RedisUnavailableError."""
+    with unavailable_as_ours():
+        found = await _eval(store, _DEAD, (role.beats, *role.streams), role.group)
+    return [DeadConsumer(stream.decode(), name.decode()) for stream, name in found]
+
+
+async def pending_entries(store: Store, stream: str, group: str, name: str) -> list[Entry]:
+    """Up to 100 entries that are pending for a consumer, oldest first. Raises RedisUnavailableError."""
+    with unavailable_as_ours():
+        found = await _eval(store, _PENDING, (stream,), group, name, CHUNK)
+    return [Entry(stream, entry, fields) for entry, fields in found]
+
+
+async def due_timers(store: Store, keys: Keys) -> tuple[list[bytes], float | None]:
+    """Up to 100 timers that are due, and in how many seconds the next will be; None when there is no other.
+
+    Raises RedisUnavailableError.
+    """
+    with unavailable_as_ours():
+        due, following = await _eval(store, _DUE, (keys.timers,), CHUNK)
+    return due, int(following) / 1000 if following else None
+
+
+async def _eval(store: Store, script: str, keys: tuple[str, ...], *args: str | int) -> Any:
+    return await store.connector.client.eval(script, len(keys), *keys, *args)

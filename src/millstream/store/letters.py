@@ -1,0 +1,36 @@
+"""Dead letters: how a task message that cannot be read is settled, so that its run does not wait for it for ever."""
+
+import orjson
+
+from millstream.keys import RUNNERS, Keys
+from millstream.messages import hints
+from millstream.plan import Plan, Task
+from millstream.store.store import Store
+from millstream.store.stream import Entry
+from millstream.store.upkeep import DeadLetter, DeadLetterTask
+
+
+async def letter_of(store: Store, keys: Keys, entry: Entry, reason: str) -> DeadLetter | DeadLetterTask:
+    """Choose the transition: when the message shows whose it is, its task ends failed.
+
+    Raises RedisUnavailableError.
+    """
+    hint = hints(entry.fields)
+    if hint.run_id is not None and hint.task is not None and store.keys_of(hint.run_id) is keys:
+        task = _task(await store.definition(hint.run_id), hint.task)
+        if task is not None:
+            run_id, gate = hint.run_id, task.gate
+            return DeadLetterTask(
+                keys.status(run_id), keys.run(run_id), keys.outcomes(run_id), entry.id, run_id,
+                hint.epoch, task.index, task.id, gate.index, task.at, int(gate.counts), reason,
+            )  # fmt: skip
+    return DeadLetter(entry.stream, RUNNERS, entry.id, reason)
+
+
+def _task(definition: bytes | None, number: int) -> Task | None:
+    """Find a task by its number in a definition, which may itself be broken."""
+    try:
+        tasks = Plan(orjson.loads(definition or b"[]")).tasks
+    except (KeyError, TypeError, ValueError):
+        return None
+    return tasks[number] if 0 <= number < len(tasks) else None

@@ -1,0 +1,13 @@
+-- A sign of life. A name that was declared dead stays dead: its process has to take another.
+-- EACH KEYS: beats
+-- EACH ARGV: name
+-- REPLIES: alive dead
+-- INCLUDE: time
+
+local function item()
+  if not redis.call('ZSCORE', beats, name) then return 'dead' end
+  redis.call('ZADD', beats, now_text, name)
+  return 'alive'
+end
+
+return each(item)

@@ -1,0 +1,15 @@
+-- Put messages aside that cannot be understood and belong to no known run.
+-- KEYS: dead_letters
+-- EACH KEYS: stream
+-- EACH ARGV: group entry reason
+-- REPLIES: done
+-- INCLUDE: acknowledge bury
+
+local function item()
+  if acknowledge(stream, group, entry) then bury(stream, entry, reason, '', '') end
+  return 'done'
+end
+
+local replies = each(item)
+delete_acknowledged()
+return replies

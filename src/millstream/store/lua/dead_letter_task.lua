@@ -1,0 +1,22 @@
+-- Put task messages aside that cannot be understood, and end their task as failed: its run must not wait for ever.
+-- KEYS: tasks reports dead_letters
+-- ARGV: runners
+-- EACH KEYS: status run outcomes
+-- EACH ARGV: entry run_id epoch task id gate at counts reason
+-- REPLIES: done
+-- INCLUDE: acknowledge gate fail_task bury
+
+local function item()
+  local found = redis.call('HMGET', run, 'state', 'life', 'e' .. task)
+  local state = redis.call('HGET', status, id)
+  if not acknowledge(tasks, runners, entry) then return 'done' end
+  bury(tasks, entry, reason, run_id, id)
+  if found[1] == 'running' and (found[3] or '1') == epoch and (state == 'running' or state == 'pending') then
+    fail_task(status, run, outcomes, run_id, found[2] or '1', task, id, gate, at, counts, 'UnreadableMessageError', reason)
+  end
+  return 'done'
+end
+
+local replies = each(item)
+delete_acknowledged()
+return replies

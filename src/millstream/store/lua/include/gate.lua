@@ -1,0 +1,14 @@
+-- Count a gate's ended child: adds the fields to write to `fields`. Answers whether the gate is empty now, and
+-- whether a child has failed. `left` and `failed_before` are what the run's hash holds of the gate.
+local function count_gate(fields, gate, left, failed_before, failed)
+  left = left - 1
+  local n = #fields
+  fields[n + 1], fields[n + 2] = 'g' .. gate, string.format('%.0f', left)
+  if failed then fields[n + 3], fields[n + 4] = 'f' .. gate, '1' end
+  return left == 0, failed or failed_before
+end
+
+-- Ask a scheduler what follows: a gate is empty, or a sequence has come to `at`.
+local function report_gate(run_id, life, gate, at, failed)
+  redis.call('XADD', reports, '*', 'v', '1', 'run', run_id, 'life', life, 'gate', gate, 'at', at, 'failed', failed and '1' or '0')
+end

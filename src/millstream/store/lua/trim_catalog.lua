@@ -1,0 +1,16 @@
+-- Forget tasks that no runner has offered for long.
+-- ARGV: catalog_ms
+-- EACH KEYS: catalog
+-- EACH ARGV: name
+-- REPLIES: kept dropped
+-- INCLUDE: time
+
+local function item()
+  local entry = redis.call('HGET', catalog, name)
+  local offered = entry and tonumber(entry:match('"offered":(%d+)}$')) or 0
+  if now - offered <= tonumber(catalog_ms) then return 'kept' end
+  redis.call('HDEL', catalog, name)
+  return 'dropped'
+end
+
+return each(item)

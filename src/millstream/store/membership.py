@@ -1,0 +1,77 @@
+"""Who is there: the roles of processes in a partition, and a process's name in it (design, section 6)."""
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass
+from secrets import token_hex
+
+import orjson
+
+from millstream import __version__
+from millstream.errors import NameLostError
+from millstream.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.store.channel import Channel
+from millstream.store.transitions import Transition
+from millstream.store.upkeep import Join, Leave, LeaveGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A kind of process in one partition: where it beats, what it reads."""
+
+    name: str
+    partition: int
+    beats: str
+    about: str
+    group: str
+    streams: tuple[str, ...]
+
+    def leave_group(self, name: str) -> list[Transition]:
+        """Delete a name's consumers, where nothing is pending for them."""
+        return [LeaveGroup(stream, self.beats, self.group, name) for stream in self.streams]
+
+
+def runner_role(keys: Keys) -> Role:
+    """Give the role of runners in a partition."""
+    return Role("runner", keys.partition, keys.runner_beats, keys.runner_about, RUNNERS, (keys.tasks,))
+
+
+def scheduler_role(keys: Keys) -> Role:
+    """Give the role of schedulers in a partition."""
+    streams = (keys.reports, keys.workflows)
+    return Role("scheduler", keys.partition, keys.scheduler_beats, keys.scheduler_about, SCHEDULERS, streams)
+
+
+class Member:
+    """A process in one partition, under a name that is its own until it is declared dead."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+        self.name = f"{socket.gethostname()}-{token_hex(4)}"
+        self._loop = asyncio.get_running_loop()
+        self._lost = asyncio.Event()
+        self._leaving = False
+
+    async def join(self, channel: Channel) -> None:
+        """Give the first beat; it comes before the first read. Raises RedisUnavailableError."""
+        role = self.role
+        about = {"v": 1, "role": role.name, "host": socket.gethostname(), "pid": os.getpid()}
+        text = orjson.dumps(about | {"version": __version__})
+        await channel.exchange_twice([Join(role.beats, role.about, self.name, text)])
+
+    async def leave(self, channel: Channel) -> None:
+        """Take the name away, then the consumers that have nothing pending. Raises RedisUnavailableError."""
+        self._leaving = True  # a beat that comes now finds no name, and that is no loss
+        await channel.exchange_twice([Leave(self.role.beats, self.role.about, self.name)])
+        await channel.exchange_twice(self.role.leave_group(self.name))
+
+    def declared_dead(self) -> None:
+        """Tell the member that its name is lost. May be called from another thread."""
+        if not self._leaving and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._lost.set)
+
+    async def keep(self) -> None:
+        """Wait for as long as the name is kept. Raises NameLostError."""
+        await self._lost.wait()
+        raise NameLostError(f"{self.name} was declared dead")

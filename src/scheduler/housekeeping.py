@@ -1,0 +1,45 @@
+"""Nothing grows for ever: expired runs leave the indices, old dead letters and tasks that nobody offers go."""
+
+from typing import Final
+
+from millstream.errors import RedisUnavailableError
+from millstream.keys import Keys
+from millstream.lifecycle import Stop
+from millstream.states import ENDED_RUN
+from millstream.store.store import Store
+from millstream.store.transitions import Transition
+from millstream.store.upkeep import TrimCatalog, TrimLetters, TrimRuns
+
+TRIM_SECONDS: Final = 10.0
+CATALOG_ROUNDS: Final = 60  # the catalog is looked through every so many rounds
+
+
+class Housekeeping:
+    """Keeps one partition short."""
+
+    def __init__(self, store: Store, keys: Keys, stop: Stop) -> None:
+        self._store = store
+        self._stop = stop
+        self._channel = store.channel(keys)
+        self._trims: list[Transition] = [TrimRuns(keys.runs_in(state)) for state in sorted(ENDED_RUN)]
+        self._trims.append(TrimLetters(keys.dead_letters))
+        self._catalog = keys.catalog if keys.partition == 0 else ""
+        self._pause = min(TRIM_SECONDS, max(1.0, store.settings.retention_seconds / 3))
+
+    async def run(self) -> None:
+        """Trim until asked to stop."""
+        more, rounds = False, 0
+        while more or not await self._stop.within(self._pause):
+            try:
+                more = "more" in await self._channel.exchange(self._trims) and not self._stop
+                rounds += 1
+                if self._catalog and rounds % CATALOG_ROUNDS == 0:
+                    await self.trim_catalog()
+            except RedisUnavailableError:
+                more = False
+        await self._channel.close()
+
+    async def trim_catalog(self) -> None:
+        """Forget tasks that no runner has offered for long. Raises RedisUnavailableError."""
+        names = await self._store.catalog()
+        await self._channel.exchange([TrimCatalog(self._catalog, name) for name in names])

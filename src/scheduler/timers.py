@@ -1,0 +1,56 @@
+"""Timers: task messages that wait for their time."""
+
+from typing import Final
+
+import structlog
+
+from millstream.errors import RedisUnavailableError, UnreadableMessageError
+from millstream.keys import Keys
+from millstream.lifecycle import Stop
+from millstream.messages import unpack_timer
+from millstream.store.dead import due_timers
+from millstream.store.store import Store
+from millstream.store.transitions import FireTimer
+
+log = structlog.get_logger()
+POLL_SECONDS: Final = 0.45  # no timer is set for less than half a second, so each is seen before it is due
+MARGIN_SECONDS: Final = 0.002
+
+
+class Timers:
+    """Fires one partition's timers. Every scheduler does; a timer that is removed fires for whom removed it."""
+
+    def __init__(self, store: Store, keys: Keys, stop: Stop) -> None:
+        self._store = store
+        self._keys = keys
+        self._stop = stop
+        self._channel = store.channel(keys)
+
+    async def run(self) -> None:
+        """Fire what is due until asked to stop."""
+        pause = 0.0
+        while not await self._stop.within(pause):
+            try:
+                pause = await self.fire()
+            except RedisUnavailableError as error:
+                log.warning("redis_unavailable", doing="timers", error=str(error))
+                pause = POLL_SECONDS
+        await self._channel.close()
+
+    async def fire(self) -> float:
+        """Fire what is due now; gives the seconds until the next look. Raises RedisUnavailableError."""
+        due, following = await due_timers(self._store, self._keys)
+        items = [item for timer in due if (item := self._item(timer))]
+        if items:
+            await self._channel.exchange_twice(items)
+            return 0.0
+        return POLL_SECONDS if following is None else min(POLL_SECONDS, following + MARGIN_SECONDS)
+
+    def _item(self, timer: bytes) -> FireTimer | None:
+        try:
+            m = unpack_timer(timer)
+        except UnreadableMessageError as error:  # a newer version's: it will fire it
+            log.warning("timer_left", reason=str(error))
+            return None
+        status, run = self._keys.status(m.run_id), self._keys.run(m.run_id)
+        return FireTimer(status, run, timer, m.life, m.epoch, m.task, m.id, m.alone, m.packed)
