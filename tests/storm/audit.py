@@ -69,13 +69,13 @@ class Audit:
     def unended(self) -> list[str]:
         return list(self._redis.zrange(self._keys.runs_in(RunState.RUNNING), 0, -1))
 
-    def runs(self, seen: Submissions, redis_kills: list[float], everysec: bool) -> None:
+    def runs(self, seen: Submissions, outages: list[tuple[float, float]], everysec: bool) -> None:
         """Compare every run, answered or not, with what the oracle says."""
         known = {run_id: canonical(accepted.stages) for run_id, accepted in seen.accepted.items()}
         there = set(self._redis.zrange(self._keys.runs, 0, -1))
         for run_id in known.keys() - there:
             accepted = seen.accepted[run_id].at
-            if everysec and any(accepted - 1 < kill < accepted + LOST_SECONDS for kill in redis_kills):
+            if everysec and any(accepted - 1 < gone < accepted + LOST_SECONDS for gone, _ in outages):
                 self.found.lost_runs += 1
             else:
                 self.found.wrong.append(f"run {run_id} was accepted and is gone")

@@ -39,8 +39,8 @@ def take_over_times(outcome: Outcome) -> tuple[list[float], list[float]]:
         times = [timestamp(event) for event in took if event["owner"] in names and event.get("entries", 1)]
         if later := [at for at in times if at >= kill.at]:
             every.append(max(later) - kill.at)
-            before = kill.at - QUIET_LEASES * outcome.options.lease
-            if not any(before < at < max(later) for at in outcome.redis_kills):
+            quiet = outcome.options.lease  # so long after its return nobody is declared dead
+            if not any(gone < max(later) and back + quiet > kill.at for gone, back in outcome.outages):
                 undisturbed.append(every[-1])
     return every, undisturbed
 
@@ -95,7 +95,7 @@ def _faults(outcome: Outcome) -> list[Row]:
         by_kind = {kind: hits.get((kind, what), 0) for kind in ("api", "scheduler", "runner")}
         shown = ", ".join(f"{kind} {count}" for kind, count in by_kind.items())
         table.append((str(what), f"{sum(by_kind.values())} ({shown})"))
-    return [*table, ("Redis killed", len(outcome.redis_kills)), ("processes started", len(outcome.processes))]
+    return [*table, ("Redis killed", len(outcome.outages)), ("processes started", len(outcome.processes))]
 
 
 def _consequences(outcome: Outcome) -> list[Row]:
@@ -107,7 +107,7 @@ def _consequences(outcome: Outcome) -> list[Row]:
     took = events("took_over")
     return [
         ("tasks taken over", total(took, "taken_over") + total(took, "lost")),
-        ("scheduler messages requeued", total(took, "requeued")),
+        ("scheduler messages requeued", total(took, "requeue")),
         ("tasks handed back", total(events("handed_back"), "tasks")),
         ("lost executions", found.lost_executions),
         ("stale reports refused", len(events("report_refused"))),

@@ -64,7 +64,7 @@ class Outcome:
     record: Record
     seen: Submissions
     processes: list[Process]
-    redis_kills: list[float]
+    outages: list[tuple[float, float]]  # of Redis
     bytes_cut: int
     looks: int
     wrong: list[str]
@@ -117,7 +117,7 @@ class Storm:
             wrong += watcher.wrong
         return Outcome(
             options, self._directory, found, record, self._submitter.seen, fleet.processes,
-            self._power.kills, self._power.bytes_cut, watcher.looks, wrong, calm, ended,
+            self._power.outages, self._power.bytes_cut, watcher.looks, wrong, calm, ended,
         )  # fmt: skip
 
     def _any_port(self, who: str) -> Callable[[], int]:
@@ -178,7 +178,7 @@ class Storm:
         options, audit = self.options, self._auditor()
         try:
             audit.quiet(options.runners, options.schedulers)
-            audit.runs(self._submitter.seen, self._power.kills, options.fsync == "everysec")
+            audit.runs(self._submitter.seen, self._power.outages, options.fsync == "everysec")
             audit.executions(exact=options.fsync == "always")
             audit.doctor(options.lease)
             audit.leaks(stopped=False)

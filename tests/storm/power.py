@@ -20,7 +20,7 @@ class Power:
         self.server = Server(
             directory, "--appendonly", "yes", "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0"
         )
-        self.kills: list[float] = []  # when, in seconds since the epoch
+        self.outages: list[tuple[float, float]] = []  # from when to when, in seconds since the epoch
         self.bytes_cut = 0
         self._everysec = fsync == "everysec"
         self._sizes: deque[tuple[float, int]] = deque()
@@ -35,7 +35,7 @@ class Power:
         if not self.up:
             return
         self.server.kill()
-        self.kills.append(time.time())
+        self._gone = time.time()
         if self._everysec:
             self._cut()
         self._back = time.monotonic() + down
@@ -48,6 +48,7 @@ class Power:
                 self._sizes.popleft()
         elif now >= self._back:
             self.server.restart()
+            self.outages.append((self._gone, time.time()))
             self._back = 0.0
 
     def calm(self) -> bool:

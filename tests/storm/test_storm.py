@@ -24,7 +24,7 @@ def test_a_short_storm_leaves_every_run_ended_as_it_should_and_nothing_behind(tm
     assert not outcome.wrong, report
     assert len(outcome.seen.accepted) == 80
     assert outcome.found.begun > 80
-    assert outcome.redis_kills
+    assert outcome.outages
     assert {what for _, what in outcome.record.hits} == {What.KILL, What.FREEZE, What.STOP}
 
 
