@@ -14,7 +14,7 @@ async def look_at_indices(p: Partition) -> None:
     for index in (p.keys.runs, *map(p.keys.runs_in, RunState)):
         async for chunk in p.audit.members(index):
             p.ledger.looked("indices", len(chunk))
-            await _judge(p, index, {member.decode(): time for member, time in chunk})
+            await _judge(p, index, {member.decode(errors="replace"): time for member, time in chunk})
 
 
 async def _judge(p: Partition, index: str, listed: dict[str, int]) -> None:

@@ -31,7 +31,9 @@ class Report:
         """Write it for a person."""
         lines = [line for check in self.checks for line in _lines(check)]
         looks = "one look" if self.looks == 1 else "two looks, each finding seen unchanged in both"
-        verdict = "healthy" if not self.wrong else f"NOT HEALTHY: {self.wrong} wrong, {self.stuck} runs stuck"
+        verdict = (
+            "healthy" if not self.wrong else f"NOT HEALTHY: {self.wrong} wrong, stuck runs: {self.stuck}"
+        )
         return "\n".join([*lines, f"{verdict} ({looks})"])
 
     def json(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
-from millstream.doctor.tree import Tree, WrongCount, plan_of
+from millstream.doctor.tree import Tree, WrongCount, number, plan_of
 from millstream.plan import Plan, Task
 from millstream.store.audit import KeptRun
 
@@ -17,7 +17,7 @@ async def look_at_runs(p: Partition) -> None:
     """Judge every run that is listed as not ended."""
     for state in OPEN_STATES:
         async for chunk in p.audit.members(p.keys.runs_in(state)):
-            await judge_runs(p, [run_id.decode() for run_id, _ in chunk])
+            await judge_runs(p, [run_id.decode(errors="replace") for run_id, _ in chunk])
 
 
 async def judge_runs(p: Partition, run_ids: Sequence[str]) -> None:
@@ -50,12 +50,12 @@ def _judge(p: Partition, kept: KeptRun) -> None:
 
 
 def _messages(p: Partition, kept: KeptRun, open_tasks: Sequence[Task], evidence: str) -> None:
-    life = int(kept.run.get(b"life", 1))
+    life = number(kept.run, "life", 1)
     messages = p.messages.get(kept.run_id, {})
     lost = [
         task
         for task in open_tasks
-        if messages.get(task.index) != (life, int(kept.run.get(b"e%d" % task.index, 1)))
+        if messages.get(task.index) != (life, number(kept.run, f"e{task.index}", 1))
     ]
     if lost or not open_tasks:
         seen = f"run {kept.run_id}, open and without a message: {_names(lost)}"

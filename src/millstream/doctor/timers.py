@@ -4,6 +4,7 @@ from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.runs import AT_ONCE
+from millstream.doctor.tree import number
 from millstream.errors import NewerMessageError, UnreadableMessageError
 from millstream.messages import TaskMessage, unpack_timer
 from millstream.states import TaskState
@@ -57,10 +58,10 @@ def _obsolete(message: TaskMessage, kept: KeptRun) -> str:
         return "the run is gone"
     if state not in OPEN_STATES:
         return f"the run has ended ({state})"
-    life = int(kept.run.get(b"life", 1))
+    life = number(kept.run, "life", 1)
     if life != message.life:
         return f"the run is in life {life}, the timer is of life {message.life}"
-    epoch = int(kept.run.get(b"e%d" % message.task, 1))
+    epoch = number(kept.run, f"e{message.task}", 1)
     if epoch != message.epoch:
         return f"the task's epoch is {epoch}"
     status = kept.status.get(message.id.encode(), b"missing").decode()

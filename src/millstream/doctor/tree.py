@@ -20,6 +20,12 @@ class WrongCount(NamedTuple):
     left: int
 
 
+def number(kept: Mapping[bytes, bytes], name: str, default: int) -> int:
+    """Read a number from a hash; -1, which is never right, for what is none."""
+    value = kept.get(name.encode(), b"%d" % default)
+    return int(value) if value.isdigit() else -1
+
+
 @lru_cache(maxsize=64)
 def plan_of(definition: bytes | None) -> Plan | None:
     """Make the plan of a definition; None when it is gone or cannot be read."""
@@ -68,9 +74,11 @@ class Tree:
     def wrong_counts(self, run: Mapping[bytes, bytes]) -> Iterator[WrongCount]:
         """Find the gates whose counts are wrong, provided that no decision is on its way."""
         for gate in self._plan.gates:
-            counted = run.get(b"g%d" % gate.index)
-            if not gate.counts or (counted is None and not self._opened[gate.index]):
+            name = f"g{gate.index}"
+            has_count = name.encode() in run
+            if not gate.counts or not (has_count or self._opened[gate.index]):
                 continue
+            counted = number(run, name, 0) if has_count else None
             left = sum(not self.has_ended(child) for child in gate.children)
-            if counted is None or int(counted) != left:
-                yield WrongCount(gate, None if counted is None else int(counted), left)
+            if counted != left:
+                yield WrongCount(gate, counted, left)

@@ -136,7 +136,11 @@ class Audit:
 
     async def beats(self, beats: str) -> dict[str, int]:
         """Give the last beat of each process, in milliseconds."""
-        return {name.decode(): score async for chunk in self.members(beats) for name, score in chunk}
+        return {
+            name.decode(errors="replace"): score
+            async for chunk in self.members(beats)
+            for name, score in chunk
+        }
 
     async def sweep(self, keys: Keys) -> dict[str, int]:
         """Give the time of the last sweep, and until when nobody is declared dead."""
@@ -211,7 +215,7 @@ class Audit:
         for run_id, of_one, (state, *rest) in zip(run_ids, parts, found, strict=True):
             ttls = {key: ttl for key, ttl in zip(of_one, rest, strict=False) if ttl != NOWHERE}
             listed = zip(indices, rest[len(of_one) :], strict=True)
-            known = state.decode() if state else None
+            known = state.decode(errors="replace") if state else None
             places.append(Place(run_id, known, ttls, frozenset(i for i, score in listed if score)))
         return places
 
