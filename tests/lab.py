@@ -7,14 +7,23 @@ from typing import Any, Self
 import orjson
 
 from millstream.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.messages import Report, TaskMessage, unpack_report, unpack_task
+from millstream.messages import Report, TaskMessage, pack_timer, unpack_report, unpack_task, unpack_timer
 from millstream.plan import Plan
 from millstream.settings import Settings
+from millstream.store import scripts
 from millstream.store.channel import Channel
 from millstream.store.membership import Member, runner_role, scheduler_role
 from millstream.store.store import Store
-from millstream.store.transitions import FinishTask, HandBack, StartTask, Submit, Transition
-from millstream.store.upkeep import Leave
+from millstream.store.transitions import (
+    DeferTask,
+    FinishTask,
+    FireTimer,
+    HandBack,
+    StartTask,
+    Submit,
+    Transition,
+)  # fmt: skip
+from millstream.store.upkeep import DeadLetterTask, Leave, TakeOver
 from scheduler.decisions import Decision, steps_of
 
 SEQUENCE = [{"type": "sequential", "tasks": ["a", "b"]}]
@@ -130,6 +139,47 @@ class Lab:
         await self.decide()
         return await self.messages()
 
+    def defer(self, m: TaskMessage, offered: int = 0) -> DeferTask:
+        status, run = self.keys.status(m.run_id), self.keys.run(m.run_id)
+        return DeferTask(status, run, m.entry, m.life, m.epoch, m.task, m.id, offered, pack_timer(m))
+
+    def fire(self, timer: bytes) -> FireTimer:
+        m = unpack_timer(timer)
+        status, run = self.keys.status(m.run_id), self.keys.run(m.run_id)
+        return FireTimer(status, run, timer, m.life, m.epoch, m.task, m.id, m.alone, m.packed)
+
+    def take_over(self, m: TaskMessage, owner: str = "") -> TakeOver:
+        keys, run_id = self.keys, m.run_id
+        return TakeOver(
+            keys.status(run_id), keys.run(run_id), keys.outcomes(run_id), m.entry, owner or self.name,
+            run_id, m.life, m.epoch, m.task, m.id, m.gate, m.at, m.counts, m.packed,
+        )  # fmt: skip
+
+    def put_aside(self, m: TaskMessage) -> DeadLetterTask:
+        keys, run_id = self.keys, m.run_id
+        return DeadLetterTask(
+            keys.status(run_id), keys.run(run_id), keys.outcomes(run_id), m.entry, run_id,
+            m.epoch, m.task, m.id, m.gate, m.at, m.counts, "unreadable",
+        )  # fmt: skip
+
+    def at(self, offset_ms: int) -> Channel:
+        """Open a channel whose scripts see Redis's clock this much ahead."""
+        clock = scripts.text_of("include/time").replace(
+            "local now_text", f"now = now + {offset_ms}\nlocal now_text"
+        )
+        channel = self.store.channel(self.keys, self.name)
+        for kind, (script, keys, argv) in channel._scripts.items():  # noqa: SLF001 (tests swap the clock)
+            moved = scripts.parse(script.name, scripts.text_of(script.name), {"time": clock})
+            channel._scripts[kind] = moved, keys, argv  # noqa: SLF001
+        return channel
+
+    async def one_at(self, offset_ms: int, item: Transition) -> str:
+        """Apply one transition at another time."""
+        channel = self.at(offset_ms)
+        (reply,) = await channel.exchange([item])
+        await channel.close()
+        return reply
+
     async def status(self) -> dict[str, str]:
         return await self.store.statuses(self.run_id) or {}
 
@@ -161,8 +211,9 @@ class Lab:
         found: dict[str, Any] = {}
         for key in (keys.run(run_id), keys.status(run_id), keys.outcomes(run_id)):
             found[key] = await self.redis.hgetall(key)
-        for stream in (keys.tasks, keys.reports, keys.workflows):
+        for stream in (keys.tasks, keys.reports, keys.workflows, keys.dead_letters):
             found[stream] = await self.redis.xrange(stream)
+        found[keys.timers] = await self.redis.zrange(keys.timers, 0, -1)
         for index in (keys.runs, keys.runs_in("running"), keys.runs_in("success"), keys.runs_in("failed")):  # type: ignore[arg-type]
             found[index] = await self.redis.zrange(index, 0, -1, withscores=True)
         return found

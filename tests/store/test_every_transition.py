@@ -9,7 +9,14 @@ import pytest
 from lab import SEQUENCE, Lab
 from millstream.plan import Plan
 from millstream.states import NEW, RUN_EDGES, TASK_EDGES, RunState, TaskState
-from millstream.store.transitions import CountDown, EndRun, OpenTasks, SkipTasks, Transition
+from millstream.store.transitions import (
+    AbandonRun,
+    CountDown,
+    EndRun,
+    OpenTasks,
+    SkipTasks,
+    Transition,
+)  # fmt: skip
 
 GONE = "gone"
 Prepare = Callable[[Lab], Awaitable[Transition]]
@@ -57,6 +64,44 @@ async def count_down(lab: Lab) -> Transition:
     return CountDown(run, report.stream, report.entry, lab.run_id, 1, report.decision, 0, 7, 0)
 
 
+async def take_over(lab: Lab) -> Transition:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.leave()
+    return lab.take_over(message)
+
+
+async def take_over_once_too_often(lab: Lab) -> Transition:
+    item = await take_over(lab)
+    await lab.redis.hset(lab.keys.run(lab.run_id), mapping={"l0": 2, "a0": "1 3 5 somebody"})
+    return item
+
+
+async def defer_task(lab: Lab) -> Transition:
+    (message,) = await lab.opened_run(SEQUENCE)
+    return lab.defer(message)
+
+
+async def fire_timer(lab: Lab) -> Transition:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.one(lab.defer(message))
+    ((timer, _),) = await lab.redis.zrange(lab.keys.timers, 0, -1, withscores=True)
+    await lab.redis.zadd(lab.keys.timers, {timer: 1})
+    return lab.fire(timer)
+
+
+async def dead_letter_task(lab: Lab) -> Transition:
+    (message,) = await lab.opened_run(SEQUENCE)
+    return lab.put_aside(message)
+
+
+async def abandon_run(lab: Lab) -> Transition:
+    await lab.submit(SEQUENCE)
+    (report,) = await lab.reports()
+    keys, run_id = lab.keys, lab.run_id
+    names = keys.status(run_id), keys.run(run_id), keys.definition(run_id), keys.outcomes(run_id)
+    return AbandonRun(*names, report.stream, report.entry, run_id, 1, report.decision, 0, "unreadable")
+
+
 def end_run(state: str) -> Prepare:
     async def prepare(lab: Lab) -> Transition:
         await lab.submit(SEQUENCE)
@@ -85,17 +130,29 @@ MOVES = [
     Move("finish_task", finish("success"), TaskState.SUCCESS),
     Move("finish_task", finish("failed"), TaskState.FAILED),
     Move("hand_back", hand_back, TaskState.PENDING),
+    Move("take_over", take_over, TaskState.PENDING),
+    Move("take_over", take_over_once_too_often, TaskState.FAILED),
+    Move("defer_task", defer_task, TaskState.PENDING),
+    Move("dead_letter_task", dead_letter_task, TaskState.FAILED),
+    Move("fire_timer", fire_timer, TaskState.PENDING),
     Move("open_tasks", open_tasks, TaskState.PENDING),
     Move("skip_tasks", skip_tasks, TaskState.SKIPPED),
 ]
+OF_A_MESSAGE = [move for move in MOVES if move.script != "fire_timer"]
+OF_A_LIFE = [
+    move for move in MOVES if move.script != "dead_letter_task"
+]  # its message does not tell; its epoch does
+OF_AN_EPOCH = [move for move in MOVES if move.script not in {"open_tasks", "skip_tasks"}]
 ENDS = [Move("end_run", end_run(state), "pending") for state in ("success", "failed")]
+ENDS.append(Move("abandon_run", abandon_run, "pending"))
 RUN_STATES = [*RunState, GONE]
 
 
 def effects(before: dict[str, Any], after: dict[str, Any], lab: Lab) -> dict[str, Any]:
     """What a transition wrote, apart from settling its own message."""
     streams = {lab.keys.workflows, lab.keys.reports, lab.keys.tasks}
-    changed = {key: after[key] for key in before if key not in streams and before[key] != after[key]}
+    own = {*streams, lab.keys.timers, lab.keys.dead_letters}
+    changed = {key: after[key] for key in before if key not in own and before[key] != after[key]}
     for stream in streams:
         known = {entry for entry, _ in before[stream]}
         if new := [fields for entry, fields in after[stream] if entry not in known]:
@@ -175,17 +232,17 @@ async def test_the_same_submission_again_gets_its_first_answer_and_changes_nothi
     assert [task.id for task in Plan(SEQUENCE).tasks] == list(await lab.status())
 
 
-@pytest.mark.parametrize("move", MOVES[:4], ids=str)
+@pytest.mark.parametrize("move", OF_AN_EPOCH, ids=str)
 async def test_a_message_of_an_older_epoch_is_refused(lab: Lab, move: Move) -> None:
     item = await move.prepare(lab)
     await lab.redis.hset(lab.keys.run(lab.run_id), "e0", 3)
     before = await lab.snapshot()
-    assert await lab.one(item) in {"obsolete", "stale"}
+    assert await lab.one(item) in {"obsolete", "stale", "done"}
     assert effects(before, await lab.snapshot(), lab) == {}
     assert await lab.quiet()
 
 
-@pytest.mark.parametrize("move", [*MOVES, *ENDS], ids=str)
+@pytest.mark.parametrize("move", [*OF_A_LIFE, *ENDS], ids=str)
 async def test_a_message_of_another_life_is_refused(lab: Lab, move: Move) -> None:
     item = await move.prepare(lab)
     await lab.redis.hset(lab.keys.run(lab.run_id), "life", 2)
@@ -195,7 +252,7 @@ async def test_a_message_of_another_life_is_refused(lab: Lab, move: Move) -> Non
     assert await lab.quiet()
 
 
-@pytest.mark.parametrize("move", [*MOVES, *ENDS], ids=str)
+@pytest.mark.parametrize("move", [*OF_A_MESSAGE, *ENDS], ids=str)
 async def test_without_a_pending_message_there_is_no_licence(lab: Lab, move: Move) -> None:
     item = await move.prepare(lab)
     for stream, group in (("tasks", "runners"), ("workflows", "schedulers"), ("reports", "schedulers")):

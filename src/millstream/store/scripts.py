@@ -73,7 +73,8 @@ def _item_locals(keys: tuple[str, ...], argv: tuple[str, ...], lists: frozenset[
     return "".join(lines)
 
 
-def _lua(name: str) -> str:
+def text_of(name: str) -> str:
+    """Give the text of a Lua file as it stands."""
     return (files(__package__) / "lua" / f"{name}.lua").read_text()
 
 
@@ -86,7 +87,7 @@ def parse(name: str, text: str, include: dict[str, str] | None = None) -> Script
     lists = frozenset(word.rstrip("*") for word in starred if word.endswith("*"))
     if any(word.endswith("*") for word in starred[: len(starred) - len(lists)]):
         raise ValueError(f"{name}.lua: lists come last in EACH ARGV")
-    included = [(include or {}).get(word) or _lua(f"include/{word}") for word in header.get("INCLUDE", ())]
+    included = [(include or {}).get(word) or text_of(f"include/{word}") for word in header.get("INCLUDE", ())]
     body = text.replace(_ITEM, _ITEM + _item_locals(each_keys, each_argv, lists), 1)
     top = _bind(keys, "KEYS", "") + _bind(argv, "ARGV", "")
     source = "".join([top, _PRELUDE.format(keys=len(keys), argv=len(argv)), *included, body])
@@ -97,7 +98,7 @@ def parse(name: str, text: str, include: dict[str, str] | None = None) -> Script
 @cache
 def load(name: str) -> Script:
     """Load a transition by its name, the name of its file."""
-    return parse(name, _lua(name))
+    return parse(name, text_of(name))
 
 
 def names() -> list[str]:

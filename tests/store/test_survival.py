@@ -1,0 +1,357 @@
+"""What the transitions promise when processes die: beats, the quiet lease, take-over, timers, dead letters."""
+
+import orjson
+import pytest
+
+from lab import PARALLEL, SEQUENCE, Lab
+from millstream.messages import TaskMessage, unpack_task
+from millstream.store.dead import dead_consumers, due_timers, pending_entries
+from millstream.store.letters import letter_of
+from millstream.store.membership import runner_role, scheduler_role
+from millstream.store.stream import Entry
+from millstream.store.upkeep import (
+    Beat,
+    DeadLetter,
+    DeclareDead,
+    LeaveGroup,
+    OfferTasks,
+    Requeue,
+    TrimCatalog,
+    TrimLetters,
+)  # fmt: skip
+
+LEASE = 1500  # ms; the lab's
+HOUR = 3_600_000
+
+
+def sweep(lab: Lab) -> DeclareDead:
+    return DeclareDead(lab.keys.runner_beats, lab.keys.runner_about)
+
+
+def beat(lab: Lab, name: str = "") -> Beat:
+    return Beat(lab.keys.runner_beats, name or lab.name)
+
+
+async def swept(lab: Lab, offset: int = 0) -> str:
+    """Sweep after the quiet lease: the second time around the sweep's note is fresh."""
+    await lab.redis.hset(lab.keys.sweep, mapping={"at": await now(lab) + offset - 10, "quiet": 0})
+    return await lab.one_at(offset, sweep(lab))
+
+
+async def now(lab: Lab) -> int:
+    seconds, micros = await lab.redis.time()
+    return int(seconds * 1000 + micros // 1000)
+
+
+async def names(lab: Lab) -> set[str]:
+    return {name.decode() for name in await lab.redis.zrange(lab.keys.runner_beats, 0, -1)}
+
+
+async def lose(lab: Lab, message: TaskMessage) -> TaskMessage:
+    """Let a runner die with a task that it has started; gives the message that is written instead."""
+    assert await lab.one(lab.start(message)) == "started"
+    await lab.leave()
+    assert await lab.one(lab.take_over(message)) == "lost"
+    await lab.join(lab.name)
+    (again,) = await lab.messages()
+    return again
+
+
+async def test_a_beat_keeps_a_name_and_never_revives_one(lab: Lab) -> None:
+    assert await lab.one(beat(lab)) == "alive"
+    await lab.leave()
+    assert await lab.one(beat(lab)) == "dead"
+    assert lab.name not in await names(lab)
+
+
+async def test_a_name_that_has_not_beaten_for_a_lease_is_taken_away(lab: Lab) -> None:
+    assert int(await swept(lab)) > 0
+    assert lab.name in await names(lab)
+    await swept(lab, LEASE + 50)
+    assert lab.name not in await names(lab)
+    assert not await lab.redis.hexists(lab.keys.runner_about, lab.name)
+
+
+async def test_a_sweep_answers_when_the_next_beat_could_expire(lab: Lab) -> None:
+    left = int(await swept(lab, LEASE - 700))
+    assert 0 < left <= 700
+
+
+async def test_more_than_a_hundred_dead_names_go_in_bounded_steps(lab: Lab) -> None:
+    await lab.redis.zadd(lab.keys.runner_beats, {f"old-{n}": n + 1 for n in range(150)})
+    assert await swept(lab) == "0"
+    assert len(await names(lab)) == 51
+    assert int(await swept(lab)) > 0
+    assert await names(lab) == {lab.name}
+
+
+async def test_the_first_sweep_declares_nobody_dead_for_a_lease(lab: Lab) -> None:
+    await lab.redis.zadd(lab.keys.runner_beats, {"old": 1})
+    assert await lab.one(sweep(lab)) == "quiet"
+    assert await lab.one_at(LEASE // 3, sweep(lab)) == "quiet"
+    assert await lab.one_at(LEASE * 2 // 3, sweep(lab)) == "quiet"
+    assert "old" in await names(lab)
+    await lab.one_at(LEASE + 20, sweep(lab))
+    assert "old" not in await names(lab)
+
+
+@pytest.mark.parametrize("jump", [LEASE // 2 + 100, HOUR, -HOUR], ids=["Redis away", "forward", "backward"])
+async def test_after_a_gap_in_the_sweeps_nobody_is_declared_dead_for_a_lease(lab: Lab, jump: int) -> None:
+    await swept(lab)
+    assert await lab.one_at(jump, sweep(lab)) == "quiet"
+    assert lab.name in await names(lab)
+    for n in (1, 2):  # the living beat again, by the new time
+        await lab.one_at(jump + n * LEASE // 3, beat(lab))
+        assert await lab.one_at(jump + n * LEASE // 3, sweep(lab)) == "quiet"
+    await lab.one_at(jump + LEASE, beat(lab))
+    assert await lab.one_at(jump + LEASE + 50, sweep(lab)) != "quiet"
+    assert lab.name in await names(lab)
+
+
+async def test_a_beat_of_before_a_clock_that_jumped_back_expires_all_the_same(lab: Lab) -> None:
+    await lab.redis.zadd(lab.keys.runner_beats, {"died before the jump": await now(lab) + HOUR})
+    await swept(lab)
+    assert await names(lab) == {lab.name}
+
+
+async def test_a_dead_name_starts_nothing(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.leave()
+    assert await lab.one(lab.start(message)) == "unowned"
+    assert await lab.status() == {"a": "pending", "b": "pending"}
+
+
+async def test_nothing_is_taken_from_a_process_that_lives(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    before = await lab.snapshot()
+    assert await lab.one(lab.take_over(message)) == "alive"
+    assert await lab.one(lab.take_over(message, "somebody else")) == "stale"
+    assert await lab.snapshot() == before
+
+
+async def test_a_task_that_was_not_started_is_taken_over_uncounted(lab: Lab) -> None:
+    (old,) = await lab.opened_run(SEQUENCE)
+    await lab.leave()
+    assert await lab.one(lab.take_over(old)) == "taken_over"
+    (new,) = await lab.messages()
+    assert (new.epoch, new.alone, new.packed) == (2, 0, old.packed)
+    assert "l0" not in await lab.run()
+
+
+async def test_what_a_frozen_process_says_of_a_task_that_was_taken_over_is_refused(lab: Lab) -> None:
+    (old,) = await lab.opened_run(SEQUENCE)
+    new = await lose(lab, old)
+    before = await lab.snapshot()
+    assert await lab.one(lab.start(old)) == "obsolete"
+    assert await lab.one(lab.finish(old, "failed")) == "stale"
+    assert await lab.snapshot() == before
+    assert await lab.channel.exchange([lab.start(new), lab.finish(new)]) == ["started", "recorded"]
+    assert (await lab.run())["a0"].split()[:2] == ["2", "2"], "epoch 2, second attempt"
+
+
+async def test_a_task_that_cost_too_many_runners_fails_and_becomes_a_dead_letter(lab: Lab) -> None:
+    one, other = await lab.opened_run(PARALLEL)
+    one = await lose(lab, one)
+    assert (one.epoch, one.alone) == (2, 0)
+    one = await lose(lab, one)
+    assert (one.epoch, one.alone) == (3, 1), "its last chance, alone"
+    await lab.one(lab.start(one))
+    await lab.leave()
+    item = lab.take_over(one)
+    assert await lab.one(item) == "dead_lettered"
+    assert await lab.one(item) == "dead_lettered", "sent again: its first answer"
+    assert await lab.status() == {"a": "failed", "b": "pending"}
+    ((_, letter),) = await lab.redis.xrange(lab.keys.dead_letters)
+    assert letter[b"reason"] == b"its runner died 3 times"
+    assert (letter[b"run"].decode(), letter[b"task"], letter[b"original.m"]) == (lab.run_id, b"a", one.packed)
+    await lab.one(lab.finish(other))
+    await lab.decide()
+    record = await lab.store.run(lab.run_id)
+    assert record is not None
+    assert record.run["state"] == "failed"
+    error = orjson.loads(record.outcomes["0"])["error"]
+    assert (error["type"], error["message"]) == ("LostExecutionsError", "its runner died 3 times")
+    assert await lab.redis.ttl(lab.keys.outcomes(lab.run_id)) > 0
+    assert await lab.quiet()
+
+
+async def test_a_dead_letter_in_a_sequence_skips_what_follows(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.redis.hset(lab.keys.run(lab.run_id), "l0", 2)
+    await lab.one(lab.start(message))
+    await lab.leave()
+    assert await lab.one(lab.take_over(message)) == "dead_lettered"
+    await lab.decide()
+    assert await lab.status() == {"a": "failed", "b": "skipped"}
+    assert await lab.state() == "failed"
+    assert await lab.quiet()
+
+
+async def test_a_hand_back_keeps_the_attempts_before_it_and_the_mark(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    message = await lose(lab, await lose(lab, message))
+    assert message.alone == 1
+    await lab.one(lab.start(message))
+    assert (await lab.run())["a0"].split()[:2] == ["3", "3"]
+    assert await lab.one(lab.hand_back(message)) == "handed_back"
+    (again,) = await lab.messages()
+    assert (again.epoch, again.alone) == (4, 1)
+    await lab.one(lab.start(again))
+    assert (await lab.run())["a0"].split()[:2] == ["4", "3"], "the handed-back attempt is not counted"
+
+
+async def test_messages_of_a_dead_scheduler_are_written_anew(lab: Lab) -> None:
+    await lab.submit(SEQUENCE)
+    (report,) = await lab.reports()
+    item = Requeue(report.stream, lab.keys.scheduler_beats, "schedulers", report.entry, lab.name)
+    other = item._replace(owner="somebody else")
+    assert await lab.one(other) == "done"
+    assert await lab.pending(report.stream, "schedulers") == 1, "what is another's is left alone"
+    await lab.leave()
+    assert await lab.channel.exchange([item, item]) == ["done", "done"]
+    (again,) = await lab.reports()
+    assert again.entry != report.entry
+    assert again.definition == report.definition
+    await lab.take(report)
+    assert await lab.messages() == [], "the old message gives no licence"
+    await lab.take(again)
+    assert len(await lab.messages()) == 1
+
+
+async def test_messages_of_a_living_scheduler_are_left_alone(lab: Lab) -> None:
+    await lab.submit(SEQUENCE)
+    (report,) = await lab.reports()
+    channel = lab.store.channel(lab.keys, "a sweeper")
+    item = Requeue(report.stream, lab.keys.scheduler_beats, "schedulers", report.entry, lab.name)
+    assert await channel.exchange([item]) == ["alive"]
+    await channel.close()
+
+
+async def test_a_consumer_without_any_beat_is_dead(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    assert await dead_consumers(lab.store, runner_role(lab.keys)) == []
+    await lab.leave()
+    assert await dead_consumers(lab.store, runner_role(lab.keys)) == [(lab.keys.tasks, lab.name)]
+    streams = {stream for stream, _ in await dead_consumers(lab.store, scheduler_role(lab.keys))}
+    assert lab.keys.workflows in streams
+    (entry,) = await pending_entries(lab.store, lab.keys.tasks, "runners", lab.name)
+    assert unpack_task(entry.id, entry.fields) == message
+
+
+async def test_without_groups_nobody_is_dead(lab: Lab) -> None:
+    await lab.redis.delete(lab.keys.tasks)
+    assert await dead_consumers(lab.store, runner_role(lab.keys)) == []
+    assert await pending_entries(lab.store, lab.keys.tasks, "runners", lab.name) == []
+
+
+async def test_a_task_that_a_runner_lacks_comes_again_by_a_timer(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    assert await lab.one(lab.defer(message)) == "deferred"
+    assert await lab.quiet()
+    ((timer, due),) = await lab.redis.zrange(lab.keys.timers, 0, -1, withscores=True)
+    assert 0 < due - await now(lab) <= 500
+    found, following = await due_timers(lab.store, lab.keys)
+    assert found == []
+    assert following is not None
+    assert await lab.one(lab.fire(timer)) == "early"
+    assert await lab.one_at(600, lab.fire(timer)) == "done"
+    (again,) = await lab.messages()
+    assert (again.epoch, again.packed) == (2, message.packed)
+    assert not await lab.redis.exists(lab.keys.timers)
+    assert await lab.channel.exchange([lab.start(again), lab.finish(again)]) == ["started", "recorded"]
+    assert (await lab.run())["a0"].split()[:2] == ["2", "1"], "uncounted"
+
+
+async def test_the_delay_grows_with_the_time_that_a_task_is_unknown(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.redis.hset(lab.keys.run(lab.run_id), "u0", await now(lab) - 8000)
+    assert await lab.one(lab.defer(message, offered=await now(lab))) == "deferred"
+    ((_, due),) = await lab.redis.zrange(lab.keys.timers, 0, -1, withscores=True)
+    assert 3000 < due - await now(lab) <= 4100
+
+
+async def test_a_task_that_nobody_offers_for_long_is_not_deferred_any_more(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    long_ago = await now(lab) - lab.store.settings.unknown_ms - 1000
+    await lab.redis.hset(lab.keys.run(lab.run_id), "u0", long_ago)
+    before = await lab.snapshot()
+    assert await lab.one(lab.defer(message, offered=long_ago)) == "expired"
+    assert await lab.snapshot() == before
+    assert await lab.one(lab.defer(message, offered=await now(lab))) == "deferred", "a live runner knows it"
+
+
+async def test_the_catalog_tells_when_a_task_was_last_offered(lab: Lab) -> None:
+    catalog = lab.store.partitions[0].catalog
+    zero = lab.store.channel(lab.store.partitions[0])
+    await zero.exchange([OfferTasks(catalog, "fetch", orjson.dumps({"v": 1, "description": 'a "b"'})[:-1])])
+    offered = await lab.store.offered(["fetch", "other"])
+    assert set(offered) == {"fetch"}
+    assert abs(offered["fetch"] - await now(lab)) < 60_000
+    assert (await lab.store.catalog())["fetch"]["description"] == 'a "b"'
+    assert await zero.exchange([TrimCatalog(catalog, "fetch")]) == ["kept"]
+    await lab.redis.hset(catalog, "old", '{"v":1,"description":"","offered":5}')
+    assert await zero.exchange([TrimCatalog(catalog, "old"), TrimCatalog(catalog, "old")]) == ["dropped"] * 2
+    assert set(await lab.store.catalog()) == {"fetch"}
+    await zero.close()
+
+
+async def test_a_message_that_nobody_can_read_is_put_aside_with_its_fields(lab: Lab) -> None:
+    await lab.redis.xadd(lab.keys.tasks, {"m": b"\xff{", "x": "y"})
+    ((_, ((entry, _),)),) = await lab.redis.xreadgroup("runners", lab.name, {lab.keys.tasks: ">"})
+    item = DeadLetter(lab.keys.tasks, "runners", entry, "it cannot be read")
+    assert await lab.channel.exchange([item, item]) == ["done", "done"]
+    ((_, letter),) = await lab.redis.xrange(lab.keys.dead_letters)
+    assert letter[b"reason"] == b"it cannot be read"
+    assert (letter[b"original.m"], letter[b"original.x"]) == (b"\xff{", b"y")
+    assert await lab.quiet()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [b"m", b'{"v": 1, "run": "RUN", "task": 0}'],
+        [b"m", b'{"v": "one", "run": "RUN", "task": 0, "life": []}', b"e", b"1"],
+    ],
+)
+async def test_the_task_of_an_unreadable_message_fails_when_it_can_be_told(
+    lab: Lab, fields: list[bytes]
+) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    fields = [field.replace(b"RUN", lab.run_id.encode()) for field in fields]
+    entry = Entry(lab.keys.tasks, message.entry, fields)
+    assert await lab.one(await letter_of(lab.store, lab.keys, entry, "broken")) == "done"
+    await lab.decide()
+    assert await lab.status() == {"a": "failed", "b": "skipped"}
+    assert await lab.state() == "failed"
+    assert await lab.redis.xlen(lab.keys.dead_letters) == 1
+    assert await lab.quiet()
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"{}",
+        b'{"v": 1, "run": "RUN"}',
+        b'{"v": 1, "run": "RUN", "task": 99}',
+        b'{"v": 1, "run": "no uuid", "task": 0}',
+        b'{"v": 1, "run": "b4c27a1c-96ac-4d0c-8a0a-3b1a7a0f0a11", "task": 0}',
+    ],
+)
+async def test_an_unreadable_message_of_no_known_task_ends_no_task(lab: Lab, packed: bytes) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    entry = Entry(lab.keys.tasks, message.entry, [b"m", packed.replace(b"RUN", lab.run_id.encode())])
+    assert isinstance(await letter_of(lab.store, lab.keys, entry, "broken"), DeadLetter)
+
+
+async def test_old_dead_letters_are_trimmed(lab: Lab) -> None:
+    for n in range(150):
+        await lab.redis.xadd(lab.keys.dead_letters, {"reason": "old"}, id=f"1000-{n + 1}")
+    await lab.redis.xadd(lab.keys.dead_letters, {"reason": "new"})
+    trim = TrimLetters(lab.keys.dead_letters)
+    assert [await lab.one(trim), await lab.one(trim)] == ["more", "trimmed"]
+    assert await lab.redis.xlen(lab.keys.dead_letters) == 1
+
+
+async def test_the_consumer_of_a_live_process_is_not_deleted(lab: Lab) -> None:
+    leave = LeaveGroup(lab.keys.tasks, lab.keys.runner_beats, "runners", lab.name)
+    assert await lab.one(leave) == "alive"
