@@ -106,8 +106,8 @@ def _consequences(outcome: Outcome) -> list[Row]:
 
     took = events("took_over")
     return [
-        ("tasks taken over", total(took, "taken_over") + total(took, "lost")),
-        ("scheduler messages requeued", total(took, "requeue")),
+        ("tasks taken over, as logged", total(took, "taken_over") + total(took, "lost")),
+        ("scheduler messages requeued, as logged", total(took, "requeue")),
         ("tasks handed back", total(events("handed_back"), "tasks")),
         ("lost executions", found.lost_executions),
         ("stale reports refused", len(events("report_refused"))),

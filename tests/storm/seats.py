@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from fleet import Fleet, Process
 from storm.faults import What
 
 STOP_SECONDS = 30.0  # a process that was asked to stop has this long
-BOOT_SECONDS = 5.0  # so long SIGTERM may come before a process has begun to listen to it
 
 
 class State(StrEnum):
@@ -51,7 +51,6 @@ class Seat:
         self.process = fleet.start(kind)
         self._fleet = fleet
         self._record = record
-        self._began = time.monotonic()
         self._due = 0.0
         self._down = 0.0
         self._booting = False
@@ -72,7 +71,7 @@ class Seat:
             self.process.freeze()
             self.state, self._due = State.FROZEN, now + lasts
         else:
-            self._booting = now - self._began < BOOT_SECONDS
+            self._booting = not catches_sigterm(self.process.pid)
             self.process.terminate()
             self.state, self._due, self._down = State.STOPPING, now + STOP_SECONDS, lasts
 
@@ -89,12 +88,12 @@ class Seat:
             self._stopping(now)
         elif self.state is State.DOWN and now >= self._due:
             self.process = self._fleet.start(self.kind, wait=False)
-            self.state, self._began = State.UP, now
+            self.state = State.UP
 
     def _stopping(self, now: float) -> None:
         if not self.process.alive():
             code = self.process.exit_code(1)
-            if code != 0 and not (code == -signal.SIGTERM and self._booting):
+            if code != 0 and not (code == -signal.SIGTERM and self._booting):  # it was not listening yet
                 self._wrong(f"was asked to stop and ended with exit code {code}")
         elif now >= self._due:
             self._wrong(f"was asked to stop and still ran after {STOP_SECONDS:.0f} s")
@@ -155,6 +154,13 @@ class Seats:
         for seat in self.all:
             if (code := seat.process.exit_code(STOP_SECONDS)) != 0:
                 record.wrong.append(f"{seat.process!r} ended with exit code {code} when the storm was over")
+
+
+def catches_sigterm(pid: int) -> bool:
+    """Whether a process has got so far that SIGTERM does not just end it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def timestamp(event: dict[str, Any]) -> float:
