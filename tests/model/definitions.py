@@ -1,0 +1,45 @@
+"""The definitions that are explored, and the project's own planner asked about them."""
+
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+from millstream import plan as planning
+from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
+from model.state import Message, Report
+from trees import Stages
+
+
+def sequential(*entries: Any) -> dict[str, Any]:
+    """Write a sequential stage."""
+    return {"type": "sequential", "tasks": list(entries)}
+
+
+def parallel(*entries: Any) -> dict[str, Any]:
+    """Write a parallel stage."""
+    return {"type": "parallel", "tasks": list(entries)}
+
+
+SUBMISSION = Report(ROOT, SUBMITTED)
+
+
+class Definition:
+    """A definition with its plan; chunk and window are made small, so that decisions have several steps."""
+
+    def __init__(self, stages: Stages, chunk: int = 100, window: int = 16) -> None:
+        self.stages = stages
+        self.plan = Plan(stages)
+        self.ids = [task.id for task in self.plan.tasks]
+        self._sizes: dict[str, Any] = {"CHUNK": chunk, "WINDOW": window}
+        self.steps = cache(self._steps)
+
+    def _steps(self, gate: int, at: int, failed: bool) -> list[Step]:
+        with patch.multiple(planning, **self._sizes):
+            return decide(self.plan, gate, at, failed)
+
+
+def message_of(opened: OpenedTask) -> Message:
+    """Write the message of a task that opens, as `messages.pack_task` does."""
+    return Message(
+        opened.task.index, following=tuple(task.index for task in opened.following), last=opened.last
+    )

@@ -1,0 +1,286 @@
+"""What processes, sweeps and faults may do in a state: every action is (its name and subject, the state after).
+
+A process is sequential in its scripts: a call whose answer was lost is sent again before any other call.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from millstream.plan import CountDownParent, End, Open, Skip
+from model.definitions import Definition
+from model.rules import Rule
+from model.state import (
+    NOTHING,
+    Call,
+    Held,
+    Member,
+    Message,
+    Process,
+    Report,
+    State,
+    also,
+    append,
+    put,
+    with_member,
+    without,
+)
+from model.steps import Scripts
+
+FAULTS = ("crash", "freeze", "late", "lost_read", "stop", "duplicate", "tail", "dead_read")
+STEP_SCRIPTS = {Open: "open_tasks", Skip: "skip_tasks", CountDownParent: "count_down", End: "end_run"}
+NEVER_SEEN = (False, NOTHING)  # what Redis knows of a name that joined after the log's last entry
+UNHELPFUL = frozenset({*FAULTS, "arrive", "revert", "expire"})
+
+
+class Action(NamedTuple):
+    """A move: what was done by or to whom, and what came of it."""
+
+    name: str
+    subject: tuple[Any, ...]
+    after: State
+
+
+class Configuration(NamedTuple):
+    """What is explored: a definition, how many processes, and which faults may happen how often."""
+
+    name: str
+    definition: Definition
+    faults: dict[str, int]
+    total: int = 2  # faults of all kinds together
+    slots: int = 1
+    runners: int = 2
+    schedulers: int = 2
+    lacking: int = 0  # how many of the runners lack the first task
+    poison: frozenset[int] = frozenset()  # tasks that kill their runner
+    outcomes: tuple[str, ...] = ("success", "failed")
+    max_lost: int = 2
+    deferrals: int = 1
+    tail: int = 3  # how many actions the append-only log may lose
+
+    def start(self) -> State:
+        """Nothing submitted, every process up."""
+        kinds = [Process(lacking=n < self.lacking) for n in range(self.runners)]
+        members = [Member("runner", process=kind) for kind in kinds]
+        members += [Member("scheduler") for _ in range(self.schedulers)]
+        dead_reads = self.faults.get("freeze", 0) + self.faults.get("tail", 0)  # or it could go on for ever
+        budget = (*(self.faults.get(kind, 0) for kind in FAULTS[:-1]), dead_reads)
+        return State(tuple(sorted(members)), budget)
+
+
+class Model:
+    """All moves of a configuration, with rules in force or not."""
+
+    def __init__(self, configuration: Configuration, without_rules: frozenset[Rule] = frozenset()) -> None:
+        self.configuration = configuration
+        self.scripts = Scripts(
+            configuration.definition, without_rules, configuration.max_lost, configuration.deferrals
+        )
+        self._full = sum(configuration.faults.values())
+
+    def actions(self, state: State) -> Iterator[Action]:
+        """Every move from a state."""
+        for action in self._actions(state):
+            yield action._replace(after=_canonical(action.after))
+
+    def _actions(self, state: State) -> Iterator[Action]:
+        if not state.submitted:
+            yield from self._sweep_call(state, ("submit",))
+        if state.run is not None and state.run.state != "running" and ("submit",) not in state.late:
+            yield Action("expire", (), state._replace(run=None))
+        for at, member in enumerate(state.members):
+            if at and member == state.members[at - 1]:
+                continue  # whatever it may do, the one before it may do as well
+            if isinstance(member.process, Process):
+                yield from self._process(state, at, member, member.process)
+            yield from self._swept(state, at, member)
+            for call in member.late:
+                waiting = with_member(state, at, late=without(member.late, call))
+                yield Action("arrive", call, self._apply(waiting, at, call)[0])
+        for timer in state.timers:
+            yield from self._sweep_call(state, ("fire_timer", timer))
+        for call in state.late:
+            waiting = state._replace(late=without(state.late, call))
+            yield Action("arrive", call, self._apply(waiting, -1, call)[0])
+        yield from self._redis_faults(state)
+
+    # Processes
+
+    def _process(self, state: State, at: int, member: Member, process: Process) -> Iterator[Action]:
+        if not member.beat:
+            yield Action("beat", (at,), self._learns(state, at, member, process))
+        yield from self._reads(state, at, member, process)
+        for call in (process.asked,) if process.asked else self._calls(process, member.role):
+            yield from self._call(state, at, call)
+        poison = self.configuration.poison if member.role == "runner" else ()
+        if poison and any(held.step and held.entry.task in poison for held in process.held):
+            yield Action("execute", (at,), self._crashed(state, at))
+        if process.stopping and not process.held:
+            yield Action("leave", (at,), with_member(self.scripts.leave(state, at)[0], at, process=NOTHING))
+        yield from self._process_faults(state, at, member, process)
+
+    def _learns(self, state: State, at: int, member: Member, process: Process) -> State:
+        """Let a process that was declared dead hear of it: it drops all and takes a new name."""
+        state, reply = self.scripts.beat(state, at)
+        if reply == "alive":
+            return state
+        state = with_member(state, at, process=NOTHING)
+        return self._joined(state, member.role, process._replace(held=(), asked=NOTHING))
+
+    def _joined(self, state: State, role: str, process: Process) -> State:
+        state = state._replace(members=(*state.members, Member(role, beat=False, process=process)))
+        return self.scripts.join(state, len(state.members) - 1)[0]
+
+    def _reads(self, state: State, at: int, member: Member, process: Process) -> Iterator[Action]:
+        runner = member.role == "runner"
+        stream: tuple[Any, ...] = state.tasks if runner else state.reports
+        if stream and not process.stopping and (not runner or len(process.held) < self.configuration.slots):
+            entry, rest = stream[0], stream[1:]
+            state_read = state._replace(tasks=rest) if runner else state._replace(reports=rest)
+            pending = with_member(state_read, at, pending=also(member.pending, entry))
+            if member.beat:
+                yield Action("read", (at, entry), self._holds(pending, at, entry))
+                yield from self._fault(pending, "lost_read", at, entry)
+            else:
+                yield from self._fault(self._holds(pending, at, entry), "dead_read", at, entry)
+        if self.scripts.follows(Rule.OWN_PENDING):
+            known = {held.entry for held in process.held}
+            for entry in member.pending:
+                if entry not in known:
+                    yield Action("own_pending", (at, entry), self._holds(state, at, entry))
+
+    def _holds(self, state: State, at: int, entry: Any) -> State:
+        process = state.members[at].process
+        assert isinstance(process, Process)
+        return with_member(state, at, process=process._replace(held=also(process.held, Held(entry))))
+
+    def _calls(self, process: Process, role: str) -> Iterator[Call]:
+        for held in process.held:
+            yield from self._runner_calls(process, held) if role == "runner" else self._step_calls(held)
+
+    def _step_calls(self, held: Held) -> Iterator[Call]:
+        report: Report = held.entry
+        steps = self.scripts.definition.steps(report.gate, report.at, report.failed)
+        yield STEP_SCRIPTS[type(steps[held.step])], report, held.step
+
+    def _runner_calls(self, process: Process, held: Held) -> Iterator[Call]:
+        message: Message = held.entry
+        if process.stopping:
+            yield "hand_back", message
+        if held.step:
+            if message.task not in self.configuration.poison:
+                yield from (("finish_task", message, outcome) for outcome in self.configuration.outcomes)
+        elif process.lacking and message.task == 0:
+            yield "defer_task", message
+        elif not process.stopping and self._may_start(process, message):
+            yield "start_task", message
+
+    def _may_start(self, process: Process, message: Message) -> bool:
+        """Say whether a task may start beside what is running: one at its last chance runs alone."""
+        running = [held.entry for held in process.held if held.step]
+        return not any(message.alone or other.alone for other in running)
+
+    def _call(self, state: State, at: int, call: Call) -> Iterator[Action]:
+        after, reply = self._apply(state, at, call)
+        yield Action(call[0], (at, *call[1:], reply), self._answered(after, at, call, reply))
+        if state.budget[FAULTS.index("late")]:
+            member = state.members[at]
+            assert isinstance(member.process, Process)
+            asked = member.process._replace(asked=call)
+            waiting = with_member(state, at, late=also(member.late, call), process=asked)
+            yield from self._fault(waiting, "late", at, *call)
+
+    def _apply(self, state: State, at: int, call: Call) -> tuple[State, str]:
+        if call[0] == "go_on":
+            return self.scripts.go_on(state, *call[1:]), "recorded"
+        if call[0] == "start_task":
+            return self.scripts.start_task(state, at, *call[1:])
+        answer: tuple[State, str] = getattr(self.scripts, call[0])(state, *call[1:])
+        return answer
+
+    def _answered(self, state: State, at: int, call: Call, reply: str) -> State:
+        """Let a process take the answer of its call."""
+        process = state.members[at].process
+        assert isinstance(process, Process)
+        before = next(held for held in process.held if held.entry == call[1])
+        held, asked = without(process.held, before), NOTHING
+        if reply == "started":
+            held = also(held, Held(call[1], 1))
+        elif reply.isdigit():
+            held = also(held, Held(call[1], int(reply)))
+        elif reply in {"expired", "to go on"}:
+            held = process.held
+            asked = ("finish_task", call[1], "failed") if reply == "expired" else ("go_on", *call[1:])
+        return with_member(state, at, process=process._replace(held=held, asked=asked))
+
+    # Sweeps, which any scheduler does; it does not matter which
+
+    def _sweep_call(self, state: State, call: Call) -> Iterator[Action]:
+        yield Action(call[0], call[1:], self._apply(state, -1, call)[0])
+        yield from self._fault(state._replace(late=also(state.late, call)), "late", *call)
+
+    def _swept(self, state: State, at: int, member: Member) -> Iterator[Action]:
+        if member.beat and not member.process:
+            yield Action("declare_dead", (at,), self.scripts.declare_dead(state, at)[0])
+        if not self.scripts.follows(Rule.SWEEP_ALL):
+            return
+        if not member.beat or not self.scripts.follows(Rule.DEAD_OWNER):
+            for entry in member.pending:
+                script = "take_over" if member.role == "runner" else "requeue"
+                yield from self._sweep_call(state, (script, entry))
+            if member.pending and not self.scripts.follows(Rule.LEAVE_EMPTY):
+                yield Action("leave_group", (at,), self.scripts.leave_group(state, at)[0])
+
+    # Faults
+
+    def _fault(self, state: State, kind: str, *subject: Any) -> Iterator[Action]:
+        n, left = FAULTS.index(kind), state.budget
+        if left[n] and (kind == "dead_read" or self._full - sum(left[:-1]) < self.configuration.total):
+            yield Action(kind, subject, state._replace(budget=put(left, n, left[n] - 1)))
+
+    def _crashed(self, state: State, at: int) -> State:
+        member = state.members[at]
+        assert isinstance(member.process, Process)
+        state = with_member(state, at, process=NOTHING)
+        return self._joined(state, member.role, Process(lacking=member.process.lacking))
+
+    def _process_faults(self, state: State, at: int, member: Member, process: Process) -> Iterator[Action]:
+        yield from self._fault(self._crashed(state, at), "crash", at)
+        if member.beat:
+            yield from self._fault(self.scripts.declare_dead(state, at)[0], "freeze", at)
+        if not process.stopping:
+            stopping = with_member(state, at, process=process._replace(stopping=True))
+            yield from self._fault(
+                self._joined(stopping, member.role, Process(lacking=process.lacking)), "stop", at
+            )
+
+    def _redis_faults(self, state: State) -> Iterator[Action]:
+        messages = {*state.tasks, *(e for m in state.members if m.role == "runner" for e in m.pending)}
+        for message in messages:
+            yield from self._fault(append(state, message), "duplicate", message)
+        if not state.kept and state.budget[FAULTS.index("tail")]:
+            yield from self._fault(_kept(state), "tail")
+        if state.kept:
+            yield Action("revert", (), _reverted(state))
+
+
+def _kept(state: State) -> State:
+    """Note what the append-only log holds on the disk."""
+    members = tuple(member._replace(kept=(member.beat, member.pending)) for member in state.members)
+    disk = (state.submitted, state.run, state.tasks, state.reports, state.timers, state.letters, state.begun)
+    return state._replace(members=members, kept=disk)
+
+
+def _reverted(state: State) -> State:
+    """Redis comes back with what was on the disk; processes remember what they remember."""
+    names = ("submitted", "run", "tasks", "reports", "timers", "letters", "begun")
+    members = []
+    for member in state.members:
+        beat, pending = member.kept or NEVER_SEEN
+        members.append(member._replace(beat=beat, pending=pending, kept=NOTHING))
+    return state._replace(**dict(zip(names, state.kept, strict=True)), members=tuple(members), kept=NOTHING)
+
+
+def _canonical(state: State) -> State:
+    """Put members in order; a consumer that is dead and empty is deleted at once (`leave_group`)."""
+    members = [m for m in state.members if m.beat or m.process or m.pending or m.late or m.kept]
+    return state._replace(members=tuple(sorted(members)))

@@ -1,0 +1,154 @@
+"""The scripts of schedulers and of membership; see `scripts.py`."""
+
+from millstream.plan import CountDownParent, End, Open, Skip
+from model.definitions import SUBMISSION, message_of
+from model.rules import Rule
+from model.scripts import Answer, TaskScripts
+from model.state import (
+    NOT_SET,
+    NOTHING,
+    Entry,
+    Report,
+    Run,
+    State,
+    acknowledge,
+    append,
+    owner_of,
+    put,
+    with_member,
+)
+
+
+class Scripts(TaskScripts):
+    """All scripts."""
+
+    def submit(self, state: State) -> Answer:
+        """Accept the run."""
+        if state.run is not None and self.follows(Rule.SUBMIT_ONCE):
+            return state, "accepted"
+        state = state._replace(submitted=True, run=self._new_run("running", "pending"))
+        return append(state, SUBMISSION), "accepted"
+
+    def _licensed(
+        self, state: State, report: Report, step: int, *, final: bool
+    ) -> tuple[State, Run] | Answer:
+        """Ask for the licence of a step: gives state and run to go on with, or the answer that refuses."""
+        run = self._open_run(state)
+        if run is None:
+            return self._settled(state, report, "done")
+        progress = dict(run.progress).get((report.gate, report.at), 0)
+        if progress != step and self.follows(Rule.PROGRESS):
+            return state, "done" if owner_of(state, report) is None else str(progress)
+        if not final and self.follows(Rule.FINAL_ACKNOWLEDGES):
+            return (state, "done") if owner_of(state, report) is None else (state, run)
+        settled = acknowledge(state, report)
+        if settled is None and self.follows(Rule.FINAL_LICENCE) and self.follows(Rule.FINAL_ACKNOWLEDGES):
+            return state, "done"
+        return settled or state, run
+
+    def _advance(self, state: State, run: Run, report: Report, step: int, *, final: bool) -> Answer:
+        """Note that a step is taken."""
+        progress = {decision: n for decision, n in run.progress if decision != (report.gate, report.at)}
+        if not final:
+            progress[report.gate, report.at] = step + 1
+        run = run._replace(progress=tuple(sorted(progress.items())))
+        return state._replace(run=run), "done" if final else str(step + 1)
+
+    def open_tasks(self, state: State, report: Report, step: int) -> Answer:
+        """Open a chunk: gate counts, then messages."""
+        steps = self.definition.steps(report.gate, report.at, report.failed)
+        final, opening = step == len(steps) - 1, steps[step]
+        assert isinstance(opening, Open)
+        licensed = self._licensed(state, report, step, final=final)
+        if isinstance(licensed[1], str):
+            return licensed
+        state, run = licensed
+        counts = list(run.counts)
+        if self.follows(Rule.COUNT_FIRST):
+            for gate, count in opening.counts:
+                counts[gate] = count
+        else:
+            for opened in opening.tasks:
+                gate = opened.task.gate.index
+                counts[gate] = 1 if counts[gate] == NOT_SET else counts[gate] + 1
+        state, reply = self._advance(state, run._replace(counts=tuple(counts)), report, step, final=final)
+        for opened in opening.tasks:
+            if run.status[opened.task.index] == "pending":
+                state = append(state, message_of(opened))
+        return state, reply
+
+    def skip_tasks(self, state: State, report: Report, step: int) -> Answer:
+        """Skip a chunk of what a failed sequence never reached."""
+        steps = self.definition.steps(report.gate, report.at, report.failed)
+        final, skipping = step == len(steps) - 1, steps[step]
+        assert isinstance(skipping, Skip)
+        licensed = self._licensed(state, report, step, final=final)
+        if isinstance(licensed[1], str):
+            return licensed
+        state, run = licensed
+        for task_id in skipping.ids:
+            n = self.definition.ids.index(task_id)
+            if run.status[n] == "pending":
+                run = run._replace(status=put(run.status, n, "skipped"))
+        return self._advance(state, run, report, step, final=final)
+
+    def count_down(self, state: State, report: Report, step: int) -> Answer:
+        """Count the parent gate down, and report it when it is empty."""
+        counting = self.definition.steps(report.gate, report.at, report.failed)[step]
+        assert isinstance(counting, CountDownParent)
+        licensed = self._licensed(state, report, step, final=True)
+        if isinstance(licensed[1], str):
+            return licensed
+        state, run = licensed
+        if run.counts[counting.gate] > 0:
+            run = self._count(run, counting.gate, counting.failed)
+            if run.counts[counting.gate] == 0:
+                state = append(state, Report(counting.gate, 0, run.failed[counting.gate]))
+        return self._advance(state, run, report, step, final=True)
+
+    def end_run(self, state: State, report: Report, step: int) -> Answer:
+        """End the run."""
+        ending = self.definition.steps(report.gate, report.at, report.failed)[step]
+        assert isinstance(ending, End)
+        licensed = self._licensed(state, report, step, final=True)
+        if isinstance(licensed[1], str):
+            return licensed
+        state, run = licensed
+        run = run._replace(state="failed" if ending.failed else "success")
+        return self._advance(state, run, report, step, final=True)
+
+    def requeue(self, state: State, entry: Entry) -> Answer:
+        """Write a dead scheduler's message anew."""
+        owner = owner_of(state, entry)
+        if owner is None or (state.members[owner].beat and self.follows(Rule.DEAD_OWNER)):
+            return state, "done"
+        return append(acknowledge(state, entry) or state, entry), "done"
+
+    def join(self, state: State, me: int) -> Answer:
+        """Enter a process under a new name: its first beat."""
+        return with_member(state, me, beat=True), "joined"
+
+    def beat(self, state: State, me: int) -> Answer:
+        """Give a sign of life; a name that was declared dead stays dead."""
+        if state.members[me].beat:
+            return state, "alive"
+        if self.follows(Rule.STICKY_DEATH):
+            return state, "dead"
+        return with_member(state, me, beat=True), "alive"
+
+    def declare_dead(self, state: State, me: int) -> Answer:
+        """Take away the name of a process that has not beaten for a lease."""
+        return with_member(state, me, beat=False), "0"
+
+    def leave(self, state: State, me: int) -> Answer:
+        """Take away the own name."""
+        return with_member(state, me, beat=False), "left"
+
+    def leave_group(self, state: State, me: int) -> Answer:
+        """Delete a consumer that has nothing pending."""
+        member = state.members[me]
+        if member.beat:
+            return state, "alive"
+        if member.pending and self.follows(Rule.LEAVE_EMPTY):
+            return state, "pending"
+        return with_member(state, me, pending=NOTHING), "left"
