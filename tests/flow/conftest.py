@@ -165,7 +165,7 @@ async def assert_nothing_leaked(lab: Lab) -> None:
             assert await lab.pending(stream, group) == 0, f"{stream} has pending entries"
             assert await lab.redis.xinfo_consumers(stream, group) == []
             owned.add(stream.encode())
-        owned.add(keys.sweep.encode())
+        owned |= {keys.sweep.encode(), keys.dead_letters.encode()}
         owned |= {keys.runs.encode(), *(keys.runs_in(s).encode() for s in ("success", "failed"))}  # type: ignore[arg-type]
         assert not await lab.redis.exists(keys.runs_in("running")), "a run has not ended"  # type: ignore[arg-type]
     for key in await all_keys(lab):
