@@ -10,6 +10,7 @@ import pytest
 
 from flow.conftest import Engine, eventually
 from millstream.settings import Settings
+from millstream.store.dead import dead_consumers
 from millstream.store.membership import runner_role, scheduler_role
 from millstream.store.store import Store
 from millstream.store.upkeep import Leave
@@ -32,10 +33,16 @@ class Gate:
 
 @pytest.fixture
 async def outside(engine_settings: Settings, engine: Engine) -> AsyncIterator[Store]:
-    """A store that looks at the engine, and does to it what the world does."""
+    """A store that looks at the engine, and does to it what the world does; at its end the dead are swept away."""
     store = Store(engine_settings, "outside")
     yield store
+    await eventually(lambda: swept(store), "the dead to be swept away")
     await store.close()
+
+
+async def swept(outside: Store) -> bool:
+    roles = [role(keys) for keys in outside.partitions for role in (runner_role, scheduler_role)]
+    return not any([await dead_consumers(outside, role) for role in roles])
 
 
 async def declare_dead(outside: Store, names: set[str]) -> None:
