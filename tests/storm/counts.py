@@ -105,6 +105,7 @@ def _consequences(outcome: Outcome) -> list[Row]:
         return [event for process in outcome.processes for event in process.events(name)]
 
     took = events("took_over")
+    lost = ", with those of lost runs" if found.lost_runs else ""
     return [
         ("tasks taken over, as logged", total(took, "taken_over") + total(took, "lost")),
         ("scheduler messages requeued, as logged", total(took, "requeue")),
@@ -112,9 +113,9 @@ def _consequences(outcome: Outcome) -> list[Row]:
         ("lost executions", found.lost_executions),
         ("stale reports refused", len(events("report_refused"))),
         ("names lost", len(events("name_lost"))),
-        ("executions", found.begun),
-        ("executions beyond one, begun", found.begun_beyond_one),
-        ("executions beyond one, completed", found.completed_beyond_one),
+        (f"executions{lost}", found.begun),
+        (f"executions beyond one, begun{lost}", found.begun_beyond_one),
+        (f"executions beyond one, completed{lost}", found.completed_beyond_one),
         ("task messages beyond one", found.epochs_beyond_one),
         ("errors logged", errors(outcome.processes)),
     ]
