@@ -80,6 +80,8 @@ def pack_task(run_id: str, life: int, opened: OpenedTask) -> bytes:
 def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:
     """Read a task message from a stream entry. Raises UnreadableMessageError, NewerMessageError."""
     try:
+        if not fields:
+            raise _deleted(entry)
         packed = fields[1]
         found = orjson.loads(packed)
         if found["v"] != VERSION:
@@ -102,6 +104,10 @@ def _typed(values: tuple[Any, ...]) -> tuple[Any, ...]:
     ):
         raise TypeError("a field is not of the type that it should be")
     return values
+
+
+def _deleted(entry: bytes) -> UnreadableMessageError:
+    return UnreadableMessageError(f"message {entry!r} was deleted while it was pending")
 
 
 def _other_format(what: str, entry: bytes, version: Any) -> UnreadableMessageError:
@@ -176,6 +182,8 @@ class Report:
 def unpack_report(stream: str, entry: bytes, fields: list[bytes]) -> Report:
     """Read a submission or a report from a stream entry. Raises UnreadableMessageError, NewerMessageError."""
     try:
+        if not fields:
+            raise _deleted(entry)
         found = dict(zip(fields[::2], fields[1::2], strict=True))
         version = int(found[b"v"])
         if version != VERSION:
