@@ -1,9 +1,12 @@
 """What must hold: on every move, and in every state."""
 
+from collections.abc import Iterator
+
 from millstream.plan import Gate, Task
 from millstream.states import ENDED_RUN, ENDED_TASK, RUN_EDGES, TASK_EDGES
-from model.processes import Action, Configuration
-from model.state import NOT_SET, Run, State
+from model.processes import FAULTS, Action, Configuration
+from model.state import NOT_SET, Message, Run, State
+from scheduler.decisions import UNKNOWN_GATE
 from trees import oracle
 
 ENDED = frozenset(str(state) for state in ENDED_TASK)
@@ -21,12 +24,24 @@ def is_done(state: State) -> bool:
     )
 
 
+def _messages(state: State) -> Iterator[Message]:
+    yield from (*state.tasks, *state.timers)
+    for member in state.members:
+        if member.role == "runner":
+            yield from member.pending
+
+
+def _is_abandoned(run: Run) -> bool:
+    return any(gate == UNKNOWN_GATE for (gate, _), _ in run.progress)
+
+
 class Checks:
     """The properties of one configuration; each method answers what is wrong, or nothing."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._copies = "duplicate" in configuration.faults  # two messages of one epoch: both may be started
+        self._copied = "duplicate" in configuration.faults  # several messages of a task are to be expected
+        self._twice = {"duplicate", "tail"} & set(configuration.faults)  # a task may be started twice
         self._plan = configuration.definition.plan
 
     def move(self, before: State, action: Action) -> str | None:
@@ -36,8 +51,8 @@ class Checks:
             name = action.subject[0]
         if name == "revert":
             return None  # a lost tail of the log is the one thing that may take Redis back
-        problem = None
-        if before.run is not after.run and before.run != after.run:
+        problem = self._claimed(name, before, action)
+        if problem is None and before.run is not after.run and before.run != after.run:
             problem = self._run_moved(name, before.run, after.run)
         if problem is None and before.letters != after.letters:
             problem = self._buried(after.letters[-1])
@@ -60,8 +75,8 @@ class Checks:
             return f"{name} moved the run from {before.state} to {after.state}"
         return (
             self._tasks_moved(name, before, after)
-            or self._gates(after)
-            or (self._ending(after) if after.state in RUN_ENDED else None)
+            or (None if _is_abandoned(after) else self._gates(after))
+            or (self._ending(after) if after.state in RUN_ENDED and name != "abandon_run" else None)
         )
 
     def _tasks_moved(self, name: str, before: Run, after: Run) -> str | None:
@@ -100,12 +115,35 @@ class Checks:
         poison = self._configuration.poison
         return "an innocent task became a dead letter" if poison and task not in poison else None
 
-    def _lost(self, before: State, after: Run, action: Action) -> str | None:
-        message = action.subject[-1]
-        assert before.run is not None
-        if after.lost != before.run.lost and message not in before.begun and not self._copies:
-            return "an execution was counted as lost that had not been started"
+    def _claimed(self, name: str, before: State, action: Action) -> str | None:
+        """Whoever has lost a task, because it was written anew, neither starts nor ends it."""
+        if name not in {"start_task", "finish_task"} or before.run is None or action.after.run is None:
+            return None
+        message = next(word for word in action.subject if isinstance(word, Message))
+        n, after = message.task, action.after
+        if (before.run.status[n], before.run.records[n]) == (after.run.status[n], after.run.records[n]):
+            return None
+        if message.epoch != before.run.epochs[n]:
+            return f"{name} accepted a message of an older epoch"
+        if name == "finish_task" and not self._copied and any(left.task == n for left in _messages(after)):
+            return "a task ended while a message of it was still there"
         return None
+
+    def _lost(self, before: State, after: Run, action: Action) -> str | None:
+        assert before.run is not None
+        if after.lost == before.run.lost:
+            return None
+        if action.subject[-1] not in before.begun and not self._twice:
+            return "an execution was counted as lost that had not been started"
+        if not self._configuration.poison and max(after.lost) > self._deaths(before):
+            return "one death was counted as two lost executions"
+        return None
+
+    def _deaths(self, state: State) -> int:
+        budget = dict(zip(FAULTS, state.budget, strict=True))
+        return sum(
+            self._configuration.faults.get(kind, 0) - budget[kind] for kind in ("crash", "freeze", "tail")
+        )
 
     def _pending(self, state: State) -> str | None:
         if state.run is None or state.run.state != "running":
@@ -120,8 +158,8 @@ class Checks:
             for member in state.members
             if member.beat and member.process and member.role == "runner"
             for held in member.process.held
-            if held.step
+            if held.step and member.process.asked != ("hand_back", held.entry)
         ]
-        if len(started) > len(set(started)) and not self._copies:
+        if len(started) > len(set(started)) and not self._twice:
             return "a task runs twice while its runners live"
         return None

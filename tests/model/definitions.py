@@ -7,6 +7,8 @@ from unittest.mock import patch
 from millstream import plan as planning
 from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
 from model.state import Message, Report
+from scheduler import decisions
+from scheduler.decisions import UNKNOWN_GATE, Abandon, abandoning
 from trees import Stages
 
 
@@ -33,9 +35,17 @@ class Definition:
         self._sizes: dict[str, Any] = {"CHUNK": chunk, "WINDOW": window}
         self.steps = cache(self._steps)
 
-    def _steps(self, gate: int, at: int, failed: bool) -> list[Step]:
-        with patch.multiple(planning, **self._sizes):
-            return decide(self.plan, gate, at, failed)
+    def _steps(self, report: Report) -> list[Step | Abandon]:
+        """Give what a report asks for, as the scheduler does."""
+        with patch.multiple(planning, **self._sizes), patch.object(decisions, "CHUNK", self._sizes["CHUNK"]):
+            if report.garbled:
+                return abandoning(self.plan, "unreadable")
+            return [*decide(self.plan, report.gate, report.at, report.failed)]
+
+
+def decision_of(report: Report) -> tuple[int, int]:
+    """Name a report's decision; nobody knows what one asks for that cannot be read."""
+    return (UNKNOWN_GATE, 0) if report.garbled else (report.gate, report.at)
 
 
 def message_of(opened: OpenedTask) -> Message:

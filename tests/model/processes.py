@@ -10,6 +10,7 @@ from millstream.plan import CountDownParent, End, Open, Skip
 from model.definitions import Definition
 from model.rules import Rule
 from model.state import (
+    NO_TASK,
     NOTHING,
     Call,
     Held,
@@ -25,9 +26,16 @@ from model.state import (
     without,
 )
 from model.steps import Scripts
+from scheduler.decisions import Abandon
 
-FAULTS = ("crash", "freeze", "late", "lost_read", "stop", "duplicate", "tail", "dead_read")
-STEP_SCRIPTS = {Open: "open_tasks", Skip: "skip_tasks", CountDownParent: "count_down", End: "end_run"}
+FAULTS = ("crash", "freeze", "late", "lost_read", "stop", "duplicate", "garble", "tail", "dead_read")
+STEP_SCRIPTS = {
+    Open: "open_tasks",
+    Skip: "skip_tasks",
+    CountDownParent: "count_down",
+    End: "end_run",
+    Abandon: "abandon_run",
+}
 NEVER_SEEN = (False, NOTHING)  # what Redis knows of a name that joined after the log's last entry
 UNHELPFUL = frozenset({*FAULTS, "arrive", "revert", "expire"})
 
@@ -55,7 +63,7 @@ class Configuration(NamedTuple):
     outcomes: tuple[str, ...] = ("success", "failed")
     max_lost: int = 2
     deferrals: int = 1
-    tail: int = 3  # how many actions the append-only log may lose
+    junk: bool = False  # whether a message of no known run is there from the beginning
 
     def start(self) -> State:
         """Nothing submitted, every process up."""
@@ -64,7 +72,8 @@ class Configuration(NamedTuple):
         members += [Member("scheduler") for _ in range(self.schedulers)]
         dead_reads = self.faults.get("freeze", 0) + self.faults.get("tail", 0)  # or it could go on for ever
         budget = (*(self.faults.get(kind, 0) for kind in FAULTS[:-1]), dead_reads)
-        return State(tuple(sorted(members)), budget)
+        junk = (Message(NO_TASK),) if self.junk else ()
+        return State(tuple(sorted(members)), budget, tasks=junk)
 
 
 class Model:
@@ -151,6 +160,8 @@ class Model:
     def _holds(self, state: State, at: int, entry: Any) -> State:
         process = state.members[at].process
         assert isinstance(process, Process)
+        if any(held.entry == entry for held in process.held):
+            return state  # Redis lost that it had been read, and gave it once more
         return with_member(state, at, process=process._replace(held=also(process.held, Held(entry))))
 
     def _calls(self, process: Process, role: str) -> Iterator[Call]:
@@ -159,11 +170,14 @@ class Model:
 
     def _step_calls(self, held: Held) -> Iterator[Call]:
         report: Report = held.entry
-        steps = self.scripts.definition.steps(report.gate, report.at, report.failed)
-        yield STEP_SCRIPTS[type(steps[held.step])], report, held.step
+        step = self.scripts.definition.steps(report)[held.step]
+        yield STEP_SCRIPTS[type(step)], report, held.step
 
     def _runner_calls(self, process: Process, held: Held) -> Iterator[Call]:
         message: Message = held.entry
+        if message.garbled or message.task == NO_TASK:
+            yield _put_aside(message)
+            return
         if process.stopping:
             yield "hand_back", message
         if held.step:
@@ -225,8 +239,7 @@ class Model:
             return
         if not member.beat or not self.scripts.follows(Rule.DEAD_OWNER):
             for entry in member.pending:
-                script = "take_over" if member.role == "runner" else "requeue"
-                yield from self._sweep_call(state, (script, entry))
+                yield from self._sweep_call(state, _settlement(entry))
             if member.pending and not self.scripts.follows(Rule.LEAVE_EMPTY):
                 yield Action("leave_group", (at,), self.scripts.leave_group(state, at)[0])
 
@@ -257,10 +270,27 @@ class Model:
         messages = {*state.tasks, *(e for m in state.members if m.role == "runner" for e in m.pending)}
         for message in messages:
             yield from self._fault(append(state, message), "duplicate", message)
+        for n, message in enumerate(state.tasks):
+            garbled = put(state.tasks, n, message._replace(garbled=True))
+            yield from self._fault(state._replace(tasks=garbled), "garble", message)
+        for n, report in enumerate(state.reports):
+            noise = put(state.reports, n, report._replace(garbled=True))
+            yield from self._fault(state._replace(reports=noise), "garble", report)
         if not state.kept and state.budget[FAULTS.index("tail")]:
             yield from self._fault(_kept(state), "tail")
         if state.kept:
             yield Action("revert", (), _reverted(state))
+
+
+def _put_aside(message: Message) -> Call:
+    return ("dead_letter" if message.task == NO_TASK else "dead_letter_task"), message
+
+
+def _settlement(entry: Any) -> Call:
+    """Give what a sweep does with an entry of the dead."""
+    if isinstance(entry, Report):
+        return "requeue", entry
+    return _put_aside(entry) if entry.garbled or entry.task == NO_TASK else ("take_over", entry)
 
 
 def _kept(state: State) -> State:

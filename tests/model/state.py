@@ -21,6 +21,7 @@ class Message(NamedTuple):
     alone: bool = False
     following: tuple[int, ...] = ()
     last: bool = False
+    garbled: bool = False
     nth: int = 0
 
 
@@ -30,6 +31,7 @@ class Report(NamedTuple):
     gate: int
     at: int
     failed: bool = False
+    garbled: bool = False
     nth: int = 0
 
 
@@ -51,6 +53,7 @@ class Run(NamedTuple):
 
 
 NOT_SET = -100
+NO_TASK = -1  # what a message is about that belongs to no run that anybody knows
 
 
 class Held(NamedTuple):
@@ -90,7 +93,7 @@ class State(NamedTuple):
     tasks: tuple[Message, ...] = ()
     reports: tuple[Report, ...] = ()
     timers: tuple[Message, ...] = ()
-    letters: tuple[int, ...] = ()  # tasks that are dead letters
+    letters: tuple[int, ...] = ()  # dead letters, by task
     late: tuple[Call, ...] = ()  # calls of sweeps and clients that may still arrive
     begun: tuple[Message, ...] = ()  # pending messages whose start was accepted; for the checks only
     kept: tuple[Any, ...] = NOTHING  # what is on the disk, and how many actions ago it was so

@@ -1,13 +1,15 @@
 """The scripts of schedulers and of membership; see `scripts.py`."""
 
 from millstream.plan import CountDownParent, End, Open, Skip
-from model.definitions import SUBMISSION, message_of
+from model.definitions import SUBMISSION, decision_of, message_of
 from model.rules import Rule
 from model.scripts import Answer, TaskScripts
 from model.state import (
+    NO_TASK,
     NOT_SET,
     NOTHING,
     Entry,
+    Message,
     Report,
     Run,
     State,
@@ -36,7 +38,7 @@ class Scripts(TaskScripts):
         run = self._open_run(state)
         if run is None:
             return self._settled(state, report, "done")
-        progress = dict(run.progress).get((report.gate, report.at), 0)
+        progress = dict(run.progress).get(decision_of(report), 0)
         if progress != step and self.follows(Rule.PROGRESS):
             return state, "done" if owner_of(state, report) is None else str(progress)
         if not final and self.follows(Rule.FINAL_ACKNOWLEDGES):
@@ -48,15 +50,15 @@ class Scripts(TaskScripts):
 
     def _advance(self, state: State, run: Run, report: Report, step: int, *, final: bool) -> Answer:
         """Note that a step is taken."""
-        progress = {decision: n for decision, n in run.progress if decision != (report.gate, report.at)}
+        progress = {decision: n for decision, n in run.progress if decision != decision_of(report)}
         if not final:
-            progress[report.gate, report.at] = step + 1
+            progress[decision_of(report)] = step + 1
         run = run._replace(progress=tuple(sorted(progress.items())))
         return state._replace(run=run), "done" if final else str(step + 1)
 
     def open_tasks(self, state: State, report: Report, step: int) -> Answer:
         """Open a chunk: gate counts, then messages."""
-        steps = self.definition.steps(report.gate, report.at, report.failed)
+        steps = self.definition.steps(report)
         final, opening = step == len(steps) - 1, steps[step]
         assert isinstance(opening, Open)
         licensed = self._licensed(state, report, step, final=final)
@@ -79,7 +81,7 @@ class Scripts(TaskScripts):
 
     def skip_tasks(self, state: State, report: Report, step: int) -> Answer:
         """Skip a chunk of what a failed sequence never reached."""
-        steps = self.definition.steps(report.gate, report.at, report.failed)
+        steps = self.definition.steps(report)
         final, skipping = step == len(steps) - 1, steps[step]
         assert isinstance(skipping, Skip)
         licensed = self._licensed(state, report, step, final=final)
@@ -94,7 +96,7 @@ class Scripts(TaskScripts):
 
     def count_down(self, state: State, report: Report, step: int) -> Answer:
         """Count the parent gate down, and report it when it is empty."""
-        counting = self.definition.steps(report.gate, report.at, report.failed)[step]
+        counting = self.definition.steps(report)[step]
         assert isinstance(counting, CountDownParent)
         licensed = self._licensed(state, report, step, final=True)
         if isinstance(licensed[1], str):
@@ -108,7 +110,7 @@ class Scripts(TaskScripts):
 
     def end_run(self, state: State, report: Report, step: int) -> Answer:
         """End the run."""
-        ending = self.definition.steps(report.gate, report.at, report.failed)[step]
+        ending = self.definition.steps(report)[step]
         assert isinstance(ending, End)
         licensed = self._licensed(state, report, step, final=True)
         if isinstance(licensed[1], str):
@@ -116,6 +118,20 @@ class Scripts(TaskScripts):
         state, run = licensed
         run = run._replace(state="failed" if ending.failed else "success")
         return self._advance(state, run, report, step, final=True)
+
+    def abandon_run(self, state: State, report: Report, step: int) -> Answer:
+        """End a run whose report cannot be understood."""
+        licensed = self._licensed(state, report, step, final=True)
+        if isinstance(licensed[1], str):
+            return licensed
+        state, run = licensed
+        run = run._replace(state="failed")
+        return self._advance(self._bury(state, NO_TASK), run, report, step, final=True)
+
+    def dead_letter(self, state: State, message: Message) -> Answer:
+        """Put a message aside that belongs to no known run."""
+        settled = acknowledge(state, message)
+        return (state if settled is None else self._bury(settled, NO_TASK)), "done"
 
     def requeue(self, state: State, entry: Entry) -> Answer:
         """Write a dead scheduler's message anew."""
