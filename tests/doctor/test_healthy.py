@@ -6,6 +6,7 @@ from doctor.world import World, kinds
 from lab import SEQUENCE
 from millstream.errors import ConfigurationError
 from millstream.keys import RUNNERS
+from millstream.store.audit import CHUNK, Audit
 
 
 async def test_an_empty_redis_is_healthy(world: World) -> None:
@@ -120,6 +121,29 @@ async def test_another_number_of_partitions_is_refused(world: World) -> None:
     world.settings = world.settings.model_copy(update={"partitions": 5})
     with pytest.raises(ConfigurationError, match="not 5"):
         await world.examine()
+
+
+async def test_walking_a_stream_that_grows_all_the_time_comes_to_an_end(world: World) -> None:
+    await world.running()
+    audit, tasks = Audit(world.lab.store), world.keys.tasks
+    packed = world.messages[0].packed
+
+    async def grow() -> None:
+        await world.redis.xadd(tasks, {"m": packed})
+        await world.redis.xreadgroup(RUNNERS, "somebody", {tasks: ">"})
+
+    for _ in range(3 * CHUNK):
+        await grow()
+    entries = pending = 0
+    async for chunk in audit.entries(tasks):
+        entries += len(chunk)
+        await grow()
+        assert entries < 10 * CHUNK
+    async for held in audit.pending(tasks, RUNNERS):
+        pending += len(held)
+        await grow()
+        assert pending < 10 * CHUNK
+    assert min(entries, pending) > 3 * CHUNK
 
 
 async def test_the_doctor_writes_nothing(world: World) -> None:

@@ -17,7 +17,7 @@ from millstream.states import RunState
 from millstream.store.connection import unavailable_as_ours
 from millstream.store.store import Store
 
-CHUNK: Final = 200  # entries, members or runs a call
+CHUNK: Final = 100  # entries, members or runs a call
 _READ_RUNS: Final = """
 local found = {}
 for n = 1, #KEYS, 3 do
@@ -176,17 +176,23 @@ class Audit:
         return [Consumer(row["name"].decode(), int(row["pending"])) for row in found]
 
     async def pending(self, stream: str, group: str) -> AsyncIterator[list[Pending]]:
-        """Walk the pending list of a group that exists."""
+        """Walk the pending list of a group that exists, to the end that it has when the walk gets there."""
         first = "-"
-        while found := await _ask(self._client.xpending_range(stream, group, first, "+", CHUNK)):
+        while True:
+            found = await _ask(self._client.xpending_range(stream, group, first, "+", CHUNK))
             yield [Pending(row["message_id"], row["consumer"].decode()) for row in found]
+            if len(found) < CHUNK:  # not when none come: at work there are always some
+                return
             first = f"({found[-1]['message_id'].decode()}"
 
     async def entries(self, stream: str) -> AsyncIterator[list[tuple[bytes, list[bytes]]]]:
         """Walk a stream, fields flat, to the end that it has when the walk gets there."""
         first = "-"
-        while found := await _ask(self._client.xrange(stream, first, "+", CHUNK)):
+        while True:
+            found = await _ask(self._client.xrange(stream, first, "+", CHUNK))
             yield [(entry, [word for pair in fields.items() for word in pair]) for entry, fields in found]
+            if len(found) < CHUNK:
+                return
             first = f"({found[-1][0].decode()}"
 
     async def runs(self, keys: Keys, run_ids: Sequence[str]) -> list[KeptRun]:
