@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from millstream.plan import Gate, Task
 from millstream.states import ENDED_RUN, ENDED_TASK, RUN_EDGES, TASK_EDGES
-from model.processes import FAULTS, Action, Configuration
+from model.configuration import FAULTS, Action, Configuration
 from model.state import NOT_SET, Message, Run, State
 from scheduler.decisions import UNKNOWN_GATE
 from trees import oracle
@@ -75,7 +75,7 @@ class Checks:
             return f"{name} moved the run from {before.state} to {after.state}"
         return (
             self._tasks_moved(name, before, after)
-            or (None if _is_abandoned(after) else self._gates(after))
+            or (None if _is_abandoned(before) or _is_abandoned(after) else self._gates(after))
             or (self._ending(after) if after.state in RUN_ENDED and name != "abandon_run" else None)
         )
 
@@ -120,12 +120,16 @@ class Checks:
         if name not in {"start_task", "finish_task"} or before.run is None or action.after.run is None:
             return None
         message = next(word for word in action.subject if isinstance(word, Message))
-        n, after = message.task, action.after
-        if (before.run.status[n], before.run.records[n]) == (after.run.status[n], after.run.records[n]):
+        n, old, new = message.task, before.run, action.after.run
+        if (old.status[n], old.records[n]) == (new.status[n], new.records[n]):
             return None
-        if message.epoch != before.run.epochs[n]:
+        if message.epoch != old.epochs[n]:
             return f"{name} accepted a message of an older epoch"
-        if name == "finish_task" and not self._copied and any(left.task == n for left in _messages(after)):
+        if (
+            name == "finish_task"
+            and not self._copied
+            and any(left.task == n for left in _messages(action.after))
+        ):
             return "a task ended while a message of it was still there"
         return None
 

@@ -5,7 +5,8 @@ from collections import deque
 from typing import NamedTuple
 
 from model.checks import Checks, is_done
-from model.processes import UNHELPFUL, Action, Configuration, Model
+from model.configuration import Action, Configuration
+from model.processes import UNHELPFUL, Model
 from model.rules import Rule
 from model.state import State
 

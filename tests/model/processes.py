@@ -1,13 +1,14 @@
-"""What processes, sweeps and faults may do in a state: every action is (its name and subject, the state after).
+"""What processes and sweeps may do in a state: every action is (its name and subject, the state after).
 
 A process is sequential in its scripts: a call whose answer was lost is sent again before any other call.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from millstream.plan import CountDownParent, End, Open, Skip
-from model.definitions import Definition
+from model.configuration import FAULTS, Action
+from model.faults import Faults
 from model.rules import Rule
 from model.state import (
     NO_TASK,
@@ -20,15 +21,11 @@ from model.state import (
     Report,
     State,
     also,
-    append,
-    put,
     with_member,
     without,
 )
-from model.steps import Scripts
 from scheduler.decisions import Abandon
 
-FAULTS = ("crash", "freeze", "late", "lost_read", "stop", "duplicate", "garble", "tail", "dead_read")
 STEP_SCRIPTS = {
     Open: "open_tasks",
     Skip: "skip_tasks",
@@ -36,55 +33,11 @@ STEP_SCRIPTS = {
     End: "end_run",
     Abandon: "abandon_run",
 }
-NEVER_SEEN = (False, NOTHING)  # what Redis knows of a name that joined after the log's last entry
 UNHELPFUL = frozenset({*FAULTS, "arrive", "revert", "expire"})
 
 
-class Action(NamedTuple):
-    """A move: what was done by or to whom, and what came of it."""
-
-    name: str
-    subject: tuple[Any, ...]
-    after: State
-
-
-class Configuration(NamedTuple):
-    """What is explored: a definition, how many processes, and which faults may happen how often."""
-
-    name: str
-    definition: Definition
-    faults: dict[str, int]
-    total: int = 2  # faults of all kinds together
-    slots: int = 1
-    runners: int = 2
-    schedulers: int = 2
-    lacking: int = 0  # how many of the runners lack the first task
-    poison: frozenset[int] = frozenset()  # tasks that kill their runner
-    outcomes: tuple[str, ...] = ("success", "failed")
-    max_lost: int = 2
-    deferrals: int = 1
-    junk: bool = False  # whether a message of no known run is there from the beginning
-
-    def start(self) -> State:
-        """Nothing submitted, every process up."""
-        kinds = [Process(lacking=n < self.lacking) for n in range(self.runners)]
-        members = [Member("runner", process=kind) for kind in kinds]
-        members += [Member("scheduler") for _ in range(self.schedulers)]
-        dead_reads = self.faults.get("freeze", 0) + self.faults.get("tail", 0)  # or it could go on for ever
-        budget = (*(self.faults.get(kind, 0) for kind in FAULTS[:-1]), dead_reads)
-        junk = (Message(NO_TASK),) if self.junk else ()
-        return State(tuple(sorted(members)), budget, tasks=junk)
-
-
-class Model:
+class Model(Faults):
     """All moves of a configuration, with rules in force or not."""
-
-    def __init__(self, configuration: Configuration, without_rules: frozenset[Rule] = frozenset()) -> None:
-        self.configuration = configuration
-        self.scripts = Scripts(
-            configuration.definition, without_rules, configuration.max_lost, configuration.deferrals
-        )
-        self._full = sum(configuration.faults.values())
 
     def actions(self, state: State) -> Iterator[Action]:
         """Every move from a state."""
@@ -110,7 +63,8 @@ class Model:
         for call in state.late:
             waiting = state._replace(late=without(state.late, call))
             yield Action("arrive", call, self._apply(waiting, -1, call)[0])
-        yield from self._redis_faults(state)
+        yield from self.message_faults(state)
+        yield from self.redis_faults(state)
 
     # Processes
 
@@ -122,10 +76,10 @@ class Model:
             yield from self._call(state, at, call)
         poison = self.configuration.poison if member.role == "runner" else ()
         if poison and any(held.step and held.entry.task in poison for held in process.held):
-            yield Action("execute", (at,), self._crashed(state, at))
+            yield Action("execute", (at,), self.crashed(state, at))
         if process.stopping and not process.held:
             yield Action("leave", (at,), with_member(self.scripts.leave(state, at)[0], at, process=NOTHING))
-        yield from self._process_faults(state, at, member, process)
+        yield from self.process_faults(state, at, member, process)
 
     def _learns(self, state: State, at: int, member: Member, process: Process) -> State:
         """Let a process that was declared dead hear of it: it drops all and takes a new name."""
@@ -133,11 +87,7 @@ class Model:
         if reply == "alive":
             return state
         state = with_member(state, at, process=NOTHING)
-        return self._joined(state, member.role, process._replace(held=(), asked=NOTHING))
-
-    def _joined(self, state: State, role: str, process: Process) -> State:
-        state = state._replace(members=(*state.members, Member(role, beat=False, process=process)))
-        return self.scripts.join(state, len(state.members) - 1)[0]
+        return self.joined(state, member.role, process._replace(held=(), asked=NOTHING))
 
     def _reads(self, state: State, at: int, member: Member, process: Process) -> Iterator[Action]:
         runner = member.role == "runner"
@@ -148,9 +98,10 @@ class Model:
             pending = with_member(state_read, at, pending=also(member.pending, entry))
             if member.beat:
                 yield Action("read", (at, entry), self._holds(pending, at, entry))
-                yield from self._fault(pending, "lost_read", at, entry)
-            else:
-                yield from self._fault(self._holds(pending, at, entry), "dead_read", at, entry)
+                if self.may(state, "lost_read"):
+                    yield self.fault(pending, "lost_read", at, entry)
+            elif self.may(state, "dead_read"):
+                yield self.fault(self._holds(pending, at, entry), "dead_read", at, entry)
         if self.scripts.follows(Rule.OWN_PENDING):
             known = {held.entry for held in process.held}
             for entry in member.pending:
@@ -196,12 +147,12 @@ class Model:
     def _call(self, state: State, at: int, call: Call) -> Iterator[Action]:
         after, reply = self._apply(state, at, call)
         yield Action(call[0], (at, *call[1:], reply), self._answered(after, at, call, reply))
-        if state.budget[FAULTS.index("late")]:
+        if self.may(state, "late"):
             member = state.members[at]
             assert isinstance(member.process, Process)
             asked = member.process._replace(asked=call)
             waiting = with_member(state, at, late=also(member.late, call), process=asked)
-            yield from self._fault(waiting, "late", at, *call)
+            yield self.fault(waiting, "late", at, *call)
 
     def _apply(self, state: State, at: int, call: Call) -> tuple[State, str]:
         if call[0] == "go_on":
@@ -230,7 +181,8 @@ class Model:
 
     def _sweep_call(self, state: State, call: Call) -> Iterator[Action]:
         yield Action(call[0], call[1:], self._apply(state, -1, call)[0])
-        yield from self._fault(state._replace(late=also(state.late, call)), "late", *call)
+        if self.may(state, "late"):
+            yield self.fault(state._replace(late=also(state.late, call)), "late", *call)
 
     def _swept(self, state: State, at: int, member: Member) -> Iterator[Action]:
         if member.beat and not member.process:
@@ -243,44 +195,6 @@ class Model:
             if member.pending and not self.scripts.follows(Rule.LEAVE_EMPTY):
                 yield Action("leave_group", (at,), self.scripts.leave_group(state, at)[0])
 
-    # Faults
-
-    def _fault(self, state: State, kind: str, *subject: Any) -> Iterator[Action]:
-        n, left = FAULTS.index(kind), state.budget
-        if left[n] and (kind == "dead_read" or self._full - sum(left[:-1]) < self.configuration.total):
-            yield Action(kind, subject, state._replace(budget=put(left, n, left[n] - 1)))
-
-    def _crashed(self, state: State, at: int) -> State:
-        member = state.members[at]
-        assert isinstance(member.process, Process)
-        state = with_member(state, at, process=NOTHING)
-        return self._joined(state, member.role, Process(lacking=member.process.lacking))
-
-    def _process_faults(self, state: State, at: int, member: Member, process: Process) -> Iterator[Action]:
-        yield from self._fault(self._crashed(state, at), "crash", at)
-        if member.beat:
-            yield from self._fault(self.scripts.declare_dead(state, at)[0], "freeze", at)
-        if not process.stopping:
-            stopping = with_member(state, at, process=process._replace(stopping=True))
-            yield from self._fault(
-                self._joined(stopping, member.role, Process(lacking=process.lacking)), "stop", at
-            )
-
-    def _redis_faults(self, state: State) -> Iterator[Action]:
-        messages = {*state.tasks, *(e for m in state.members if m.role == "runner" for e in m.pending)}
-        for message in messages:
-            yield from self._fault(append(state, message), "duplicate", message)
-        for n, message in enumerate(state.tasks):
-            garbled = put(state.tasks, n, message._replace(garbled=True))
-            yield from self._fault(state._replace(tasks=garbled), "garble", message)
-        for n, report in enumerate(state.reports):
-            noise = put(state.reports, n, report._replace(garbled=True))
-            yield from self._fault(state._replace(reports=noise), "garble", report)
-        if not state.kept and state.budget[FAULTS.index("tail")]:
-            yield from self._fault(_kept(state), "tail")
-        if state.kept:
-            yield Action("revert", (), _reverted(state))
-
 
 def _put_aside(message: Message) -> Call:
     return ("dead_letter" if message.task == NO_TASK else "dead_letter_task"), message
@@ -291,23 +205,6 @@ def _settlement(entry: Any) -> Call:
     if isinstance(entry, Report):
         return "requeue", entry
     return _put_aside(entry) if entry.garbled or entry.task == NO_TASK else ("take_over", entry)
-
-
-def _kept(state: State) -> State:
-    """Note what the append-only log holds on the disk."""
-    members = tuple(member._replace(kept=(member.beat, member.pending)) for member in state.members)
-    disk = (state.submitted, state.run, state.tasks, state.reports, state.timers, state.letters, state.begun)
-    return state._replace(members=members, kept=disk)
-
-
-def _reverted(state: State) -> State:
-    """Redis comes back with what was on the disk; processes remember what they remember."""
-    names = ("submitted", "run", "tasks", "reports", "timers", "letters", "begun")
-    members = []
-    for member in state.members:
-        beat, pending = member.kept or NEVER_SEEN
-        members.append(member._replace(beat=beat, pending=pending, kept=NOTHING))
-    return state._replace(**dict(zip(names, state.kept, strict=True)), members=tuple(members), kept=NOTHING)
 
 
 def _canonical(state: State) -> State:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from model.configuration import Configuration
 from model.configurations import CONFIGURATIONS
 from model.explore import explore
-from model.processes import Configuration
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda configuration: configuration.name)
