@@ -24,7 +24,7 @@ CHECKS: Final = {
     "dead letters": "dead letters",
 }
 _REMOVE_RUN: Final = (
-    "Post its workflow again, then remove it: DEL run:<run_id> workflow:<run_id> run:<run_id>:definition "
+    "First mend what `streams` and `pending` find. Post its workflow again, then remove it: DEL run:<run_id> workflow:<run_id> run:<run_id>:definition "
     "run:<run_id>:outcomes, and ZREM its run_id from runs and runs:running."
 )
 KINDS: Final = {
