@@ -148,9 +148,14 @@ class Storm:
     def _calm_down(self) -> tuple[float, float]:
         """Bring everything back, and wait for all runs to end; gives the seconds that each took."""
         began = time.monotonic()
-        wait_until(lambda: self._power.calm() & self._seats.calm(), "all processes to be back", CALM_SECONDS)
-        for seat in self._seats.all:
-            seat.process.started()
+        try:
+            wait_until(
+                lambda: self._power.calm() & self._seats.calm(), "all processes to be back", CALM_SECONDS
+            )
+            for seat in self._seats.all:
+                seat.process.started()
+        except (RuntimeError, TimeoutError) as error:
+            self._wrong.append(str(error))
         calm = time.monotonic()
         self._say(f"calm after {calm - began:.1f} s, {self._submitter.left} runs still to submit")
         try:
