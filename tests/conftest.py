@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 import redis
 
@@ -17,6 +18,9 @@ from millstream.settings import Settings
 CHOICE = os.environ.get("MILLSTREAM_TEST_REDIS", "")
 WANTED_VERSION = os.environ.get("MILLSTREAM_TEST_REDIS_VERSION", "")
 _said: list[str] = []
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared and slow at times
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -25,6 +25,10 @@ class Timers:
         self._keys = keys
         self._stop = stop
         self._channel = store.channel(keys)
+        self._passed = (
+            0  # timers of a newer version, which will fire them; the readable ones stand behind them
+        )
+        self._told: set[bytes] = set()
 
     async def run(self) -> None:
         """Fire what is due until asked to stop."""
@@ -39,18 +43,23 @@ class Timers:
 
     async def fire(self) -> float:
         """Fire what is due now; gives the seconds until the next look. Raises RedisUnavailableError."""
-        due, following = await due_timers(self._store, self._keys)
+        due, following = await due_timers(self._store, self._keys, self._passed)
         items = [item for timer in due if (item := self._item(timer))]
         if items:
             await self._channel.exchange_twice(items)
+        if due:
             return 0.0
+        self._passed = 0
         return POLL_SECONDS if following is None else min(POLL_SECONDS, following + MARGIN_SECONDS)
 
     def _item(self, timer: bytes) -> FireTimer | None:
         try:
             m = unpack_timer(timer)
-        except UnreadableMessageError as error:  # a newer version's: it will fire it
-            log.warning("timer_left", reason=str(error))
+        except UnreadableMessageError as error:
+            self._passed += 1
+            if timer not in self._told:
+                self._told.add(timer)
+                log.warning("timer_left", reason=str(error))
             return None
         status, run = self._keys.status(m.run_id), self._keys.run(m.run_id)
         return FireTimer(status, run, timer, m.life, m.epoch, m.task, m.id, m.alone, m.packed)

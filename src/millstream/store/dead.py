@@ -34,7 +34,7 @@ return found
 _DUE: Final = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', '0', ARGV[1])
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', ARGV[2], ARGV[1])
 local following = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
 return {due, following[2] and string.format('%.0f', following[2] - now) or ''}
 """
@@ -61,13 +61,15 @@ async def pending_entries(store: Store, stream: str, group: str, name: str) -> l
     return [Entry(stream, entry, fields) for entry, fields in found]
 
 
-async def due_timers(store: Store, keys: Keys) -> tuple[list[bytes], float | None]:
+async def due_timers(store: Store, keys: Keys, after: int = 0) -> tuple[list[bytes], float | None]:
     """Up to 100 timers that are due, and in how many seconds the next will be; None when there is no other.
+
+    The first `after` of those that are due are left out.
 
     Raises RedisUnavailableError.
     """
     with unavailable_as_ours():
-        due, following = await _eval(store, _DUE, (keys.timers,), CHUNK)
+        due, following = await _eval(store, _DUE, (keys.timers,), CHUNK, after)
     return due, int(following) / 1000 if following else None
 
 
