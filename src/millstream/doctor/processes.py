@@ -17,7 +17,6 @@ async def look_at_processes(p: Partition) -> None:
     p.schedulers, p.runners = _live(p, schedulers), _live(p, runners)
     p.quiet = p.now < sweep.get("quiet", 0) <= p.now + p.settings.lease_ms
     p.waiting = sum([await p.audit.length(p.keys.runs_in(state)) for state in OPEN_STATES])
-    p.ledger.looked(CHECK, len(p.schedulers) + len(p.runners))
     _anybody_there(p)
     if p.schedulers:
         _swept(p, sweep.get("at"))
@@ -55,6 +54,7 @@ def sum_up_processes(partitions: Sequence[Partition]) -> None:
     ledger = partitions[0].ledger
     schedulers = min(len(p.schedulers) for p in partitions)
     runners = min(len(p.runners) for p in partitions)
+    ledger.looked(CHECK, schedulers + runners)
     ledger.note(CHECK, f"schedulers: {schedulers}, runners: {runners}")
     for role, number in (("scheduler", schedulers), ("runner", runners)):
         if not number and not any(p.waiting for p in partitions):
