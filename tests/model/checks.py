@@ -49,6 +49,8 @@ class Checks:
         name, after = action.name, action.after
         if name == "arrive":
             name = action.subject[0]
+        elif name in {"declare_dead", "freeze"}:
+            name = "take_over"  # the one without the other, unless sweeps are done at once or never
         if name == "revert":
             return None  # a lost tail of the log is the one thing that may take Redis back
         problem = self._claimed(name, before, action)
@@ -56,7 +58,7 @@ class Checks:
             problem = self._run_moved(name, before.run, after.run)
         if problem is None and before.letters != after.letters:
             problem = self._buried(after.letters[-1])
-        if problem is None and name == "take_over" and before.run and after.run:
+        if problem is None and action.name == "take_over" and before.run and after.run:
             problem = self._lost(before, after.run, action)
         return problem or self._pending(after) or self._exclusive(after)
 
@@ -139,8 +141,8 @@ class Checks:
             return None
         if action.subject[-1] not in before.begun and not self._twice:
             return "an execution was counted as lost that had not been started"
-        if not self._configuration.poison and max(after.lost) > self._deaths(before):
-            return "one death was counted as two lost executions"
+        if not (self._configuration.poison or self._twice) and max(after.lost) > self._deaths(before):
+            return "more executions were counted as lost than processes died"
         return None
 
     def _deaths(self, state: State) -> int:

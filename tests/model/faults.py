@@ -5,7 +5,19 @@ from typing import Any
 
 from model.configuration import FAULTS, Action, Configuration
 from model.rules import Rule
-from model.state import NOTHING, Member, Process, State, append, put, with_member
+from model.state import (
+    NO_TASK,
+    NOTHING,
+    Call,
+    Member,
+    Message,
+    Process,
+    Report,
+    State,
+    append,
+    put,
+    with_member,
+)
 from model.steps import Scripts
 
 NEVER_SEEN = (False, NOTHING)  # what Redis knows of a name that joined after the log's last entry
@@ -31,6 +43,15 @@ class Faults:
         n = FAULTS.index(kind)
         return Action(kind, subject, state._replace(budget=put(state.budget, n, state.budget[n] - 1)))
 
+    def apply(self, state: State, at: int, call: Call) -> tuple[State, str]:
+        """Call a script."""
+        if call[0] == "go_on":
+            return self.scripts.go_on(state, *call[1:]), "recorded"
+        if call[0] == "start_task":
+            return self.scripts.start_task(state, at, *call[1:])
+        answer: tuple[State, str] = getattr(self.scripts, call[0])(state, *call[1:])
+        return answer
+
     def joined(self, state: State, role: str, process: Process) -> State:
         """Add a process under a new name."""
         state = state._replace(members=(*state.members, Member(role, beat=False, process=process)))
@@ -43,12 +64,20 @@ class Faults:
         state = with_member(state, at, process=NOTHING)
         return self.joined(state, member.role, Process(lacking=member.process.lacking))
 
+    def declared_dead(self, state: State, at: int) -> State:
+        """Take a name away. Whoever sweeps only names with a beat too old does it now, or never."""
+        state = self.scripts.declare_dead(state, at)[0]
+        if not self.scripts.follows(Rule.SWEEP_ALL):
+            for entry in state.members[at].pending:
+                state = self.apply(state, at, settlement(entry))[0]
+        return state
+
     def process_faults(self, state: State, at: int, member: Member, process: Process) -> Iterator[Action]:
         """Kill it, declare it dead while it lives, or stop it in order."""
         if self.may(state, "crash"):
             yield self.fault(self.crashed(state, at), "crash", at)
         if member.beat and self.may(state, "freeze"):
-            yield self.fault(self.scripts.declare_dead(state, at)[0], "freeze", at)
+            yield self.fault(self.declared_dead(state, at), "freeze", at)
         if not process.stopping and self.may(state, "stop"):
             stopping = with_member(state, at, process=process._replace(stopping=True))
             yield self.fault(self.joined(stopping, member.role, Process(lacking=process.lacking)), "stop", at)
@@ -73,6 +102,18 @@ class Faults:
             yield self.fault(_kept(state), "tail")
         if state.kept:
             yield Action("revert", (), _reverted(state))
+
+
+def put_aside(message: Message) -> Call:
+    """Give what is done with a message that nobody can act upon."""
+    return ("dead_letter" if message.task == NO_TASK else "dead_letter_task"), message
+
+
+def settlement(entry: Any) -> Call:
+    """Give what a sweep does with an entry of the dead."""
+    if isinstance(entry, Report):
+        return "requeue", entry
+    return put_aside(entry) if entry.garbled or entry.task == NO_TASK else ("take_over", entry)
 
 
 def _kept(state: State) -> State:

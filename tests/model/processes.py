@@ -8,7 +8,7 @@ from typing import Any
 
 from millstream.plan import CountDownParent, End, Open, Skip
 from model.configuration import FAULTS, Action
-from model.faults import Faults
+from model.faults import Faults, put_aside, settlement
 from model.rules import Rule
 from model.state import (
     NO_TASK,
@@ -57,12 +57,12 @@ class Model(Faults):
             yield from self._swept(state, at, member)
             for call in member.late:
                 waiting = with_member(state, at, late=without(member.late, call))
-                yield Action("arrive", call, self._apply(waiting, at, call)[0])
+                yield Action("arrive", call, self.apply(waiting, at, call)[0])
         for timer in state.timers:
             yield from self._sweep_call(state, ("fire_timer", timer))
         for call in state.late:
             waiting = state._replace(late=without(state.late, call))
-            yield Action("arrive", call, self._apply(waiting, -1, call)[0])
+            yield Action("arrive", call, self.apply(waiting, -1, call)[0])
         yield from self.message_faults(state)
         yield from self.redis_faults(state)
 
@@ -74,6 +74,12 @@ class Model(Faults):
         yield from self._reads(state, at, member, process)
         for call in (process.asked,) if process.asked else self._calls(process, member.role):
             yield from self._call(state, at, call)
+        if (
+            process.stopping and process.asked and process.asked[0] != "hand_back"
+        ):  # it has waited for an answer long enough
+            yield Action(
+                "give_up", process.asked, with_member(state, at, process=process._replace(asked=NOTHING))
+            )
         poison = self.configuration.poison if member.role == "runner" else ()
         if poison and any(held.step and held.entry.task in poison for held in process.held):
             yield Action("execute", (at,), self.crashed(state, at))
@@ -127,7 +133,7 @@ class Model(Faults):
     def _runner_calls(self, process: Process, held: Held) -> Iterator[Call]:
         message: Message = held.entry
         if message.garbled or message.task == NO_TASK:
-            yield _put_aside(message)
+            yield put_aside(message)
             return
         if process.stopping:
             yield "hand_back", message
@@ -145,7 +151,7 @@ class Model(Faults):
         return not any(message.alone or other.alone for other in running)
 
     def _call(self, state: State, at: int, call: Call) -> Iterator[Action]:
-        after, reply = self._apply(state, at, call)
+        after, reply = self.apply(state, at, call)
         yield Action(call[0], (at, *call[1:], reply), self._answered(after, at, call, reply))
         if self.may(state, "late"):
             member = state.members[at]
@@ -153,14 +159,6 @@ class Model(Faults):
             asked = member.process._replace(asked=call)
             waiting = with_member(state, at, late=also(member.late, call), process=asked)
             yield self.fault(waiting, "late", at, *call)
-
-    def _apply(self, state: State, at: int, call: Call) -> tuple[State, str]:
-        if call[0] == "go_on":
-            return self.scripts.go_on(state, *call[1:]), "recorded"
-        if call[0] == "start_task":
-            return self.scripts.start_task(state, at, *call[1:])
-        answer: tuple[State, str] = getattr(self.scripts, call[0])(state, *call[1:])
-        return answer
 
     def _answered(self, state: State, at: int, call: Call, reply: str) -> State:
         """Let a process take the answer of its call."""
@@ -180,31 +178,20 @@ class Model(Faults):
     # Sweeps, which any scheduler does; it does not matter which
 
     def _sweep_call(self, state: State, call: Call) -> Iterator[Action]:
-        yield Action(call[0], call[1:], self._apply(state, -1, call)[0])
+        yield Action(call[0], call[1:], self.apply(state, -1, call)[0])
         if self.may(state, "late"):
             yield self.fault(state._replace(late=also(state.late, call)), "late", *call)
 
     def _swept(self, state: State, at: int, member: Member) -> Iterator[Action]:
         if member.beat and not member.process:
-            yield Action("declare_dead", (at,), self.scripts.declare_dead(state, at)[0])
+            yield Action("declare_dead", (at,), self.declared_dead(state, at))
         if not self.scripts.follows(Rule.SWEEP_ALL):
             return
         if not member.beat or not self.scripts.follows(Rule.DEAD_OWNER):
             for entry in member.pending:
-                yield from self._sweep_call(state, _settlement(entry))
+                yield from self._sweep_call(state, settlement(entry))
             if member.pending and not self.scripts.follows(Rule.LEAVE_EMPTY):
                 yield Action("leave_group", (at,), self.scripts.leave_group(state, at)[0])
-
-
-def _put_aside(message: Message) -> Call:
-    return ("dead_letter" if message.task == NO_TASK else "dead_letter_task"), message
-
-
-def _settlement(entry: Any) -> Call:
-    """Give what a sweep does with an entry of the dead."""
-    if isinstance(entry, Report):
-        return "requeue", entry
-    return _put_aside(entry) if entry.garbled or entry.task == NO_TASK else ("take_over", entry)
 
 
 def _canonical(state: State) -> State:
