@@ -27,6 +27,7 @@ class Configuration(NamedTuple):
     runners: int = 2
     schedulers: int = 2
     lacking: int = 0  # how many of the runners lack the first task
+    newer: bool = False  # whether these cannot even read its message, because a newer version wrote it
     poison: frozenset[int] = frozenset()  # tasks that kill their runner
     outcomes: tuple[str, ...] = ("success", "failed")
     max_lost: int = 2

@@ -141,7 +141,7 @@ class Model(Faults):
             if message.task not in self.configuration.poison:
                 yield from (("finish_task", message, outcome) for outcome in self.configuration.outcomes)
         elif process.lacking and message.task == 0:
-            yield "defer_task", message
+            yield ("requeue" if self.configuration.newer else "defer_task"), message
         elif not process.stopping and self._may_start(process, message):
             yield "start_task", message
 

@@ -133,11 +133,13 @@ class Scripts(TaskScripts):
         settled = acknowledge(state, message)
         return (state if settled is None else self._bury(settled, NO_TASK)), "done"
 
-    def requeue(self, state: State, entry: Entry) -> Answer:
-        """Write a dead scheduler's message anew."""
+    def requeue(self, state: State, me: int, entry: Entry) -> Answer:
+        """Write a message anew: a dead process's, or one of the caller's own that it cannot read yet."""
         owner = owner_of(state, entry)
-        if owner is None or (state.members[owner].beat and self.follows(Rule.DEAD_OWNER)):
+        if owner is None:
             return state, "done"
+        if owner != me and state.members[owner].beat and self.follows(Rule.DEAD_OWNER):
+            return state, "alive"
         return append(acknowledge(state, entry) or state, entry), "done"
 
     def join(self, state: State, me: int) -> Answer:
