@@ -18,12 +18,28 @@ def _brief(entry: Any) -> str:
     return f"({inner})" if len(entry["tasks"]) > 1 else inner
 
 
+def _besides(configuration: Configuration) -> str:
+    """Say what differs from two schedulers, two runners of one slot, two chances and free outcomes."""
+    ids = configuration.definition.ids
+    found = {
+        "one runner": configuration.runners == 1,
+        f"{configuration.slots} slots": configuration.slots > 1,
+        f"{configuration.max_lost} chances": configuration.max_lost > 2,
+        "one runner is too old for `a`": configuration.newer,
+        "one runner lacks `a`": configuration.lacking and not configuration.newer,
+        "a message of no run": configuration.junk,
+        f"`{ids[0]}` is poison": configuration.poison,
+        "no task fails by itself": len(configuration.outcomes) == 1,
+    }
+    return ", ".join(words for words, holds in found.items() if holds)
+
+
 def explored(configuration: Configuration, seen: Exploration) -> str:
     """Write the row of a configuration."""
     stages = " → ".join(_brief(stage) for stage in configuration.definition.stages)
     faults = ", ".join(f"{kind} {count}" for kind, count in configuration.faults.items() if count)
     total = f"{configuration.total} of: {faults}" if faults else "none"
-    return f"| {configuration.name} | `{stages}` | {total} | {seen.states} | {seen.moves} |"
+    return f"| {configuration.name} | `{stages}` | {total} | {_besides(configuration)} | {seen.states} | {seen.moves} |"
 
 
 def omitted(omission: Omission, seen: Exploration) -> str:
@@ -35,8 +51,8 @@ def omitted(omission: Omission, seen: Exploration) -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "| configuration | definition | faults | states | moves |"
-    yield "|---|---|---|---|---|"
+    yield "| configuration | definition | faults | besides | states | moves |"
+    yield "|---|---|---|---|---|---|"
     for configuration in CONFIGURATIONS:
         yield explored(configuration, explore(configuration))
     yield ""
