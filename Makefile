@@ -19,8 +19,8 @@ install: $(STAMP)  ## Set up .venv with pinned dependencies and an embedded Redi
 run: $(STAMP)  ## Start the whole engine on port 8000, demo tasks included; Ctrl-C stops it
 	@$(BIN)/millstream dev
 
-test: $(STAMP)  ## Run the tests against a throwaway Redis
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## Run the tests against a throwaway Redis (TESTS=tests/store for a part)
+	$(BIN)/python -m pytest $(TESTS)
 
 check: $(STAMP)  ## Lint, format, types, import rules, generated documents
 	$(BIN)/ruff check .

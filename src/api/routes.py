@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect
 
 from api.gateway import Gateway
 from api.schemas import Problem, RunView, Started
@@ -51,10 +52,13 @@ GatewayOf = Annotated[Gateway, Depends(gateway_of)]
 async def read_body(request: Request) -> bytes:
     """Read a request's body, refusing one that is too large before it is kept."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect:
+        raise HTTPException(400, "The request ended before its body did") from None
     return bytes(body)
 
 

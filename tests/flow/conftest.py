@@ -34,8 +34,11 @@ async def eventually(condition: Callable[[], Awaitable[Any]], what: str, seconds
 class Engine:
     """A running engine: one api, and as many schedulers and runners as were started."""
 
-    def __init__(self, settings: Settings, http: httpx2.AsyncClient, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, settings: Settings, app: Any, http: httpx2.AsyncClient, group: asyncio.TaskGroup
+    ) -> None:
         self.settings = settings
+        self.app = app
         self.http = http
         self.tasks = Registry()
         self._group = group
@@ -131,7 +134,7 @@ async def engine(engine_settings: Settings) -> AsyncIterator[Engine]:
         async with _lifespan(app), asyncio.TaskGroup() as group:
             transport = httpx2.ASGITransport(app=app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://engine") as http:
-                made = Engine(engine_settings, http, group)
+                made = Engine(engine_settings, app, http, group)
                 await eventually(lambda: _ready(http), "the api to be ready")
                 made.scheduler()
                 try:

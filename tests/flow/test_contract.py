@@ -169,3 +169,21 @@ async def test_openapi_shows_the_contract_with_an_example(engine: Engine) -> Non
 
 async def _nothing() -> None:
     """Do nothing."""
+
+
+async def test_a_client_that_goes_away_within_its_body_is_no_error_of_the_api(engine: Engine) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/workflow", "raw_path": b"/workflow", "root_path": "",
+        "query_string": b"", "headers": [], "http_version": "1.1", "scheme": "http",
+        "client": ("a", 1), "server": ("b", 2),
+    }  # fmt: skip
+    await engine.app(scope, receive, send)
+    assert sent[0]["status"] == 400

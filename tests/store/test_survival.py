@@ -108,6 +108,21 @@ async def test_after_a_gap_in_the_sweeps_nobody_is_declared_dead_for_a_lease(lab
     assert lab.name in await names(lab)
 
 
+async def test_a_gap_that_a_beat_finds_is_a_gap(lab: Lab) -> None:
+    await swept(lab)
+    await lab.one_at(HOUR, beat(lab))
+    assert await lab.one_at(HOUR + 10, sweep(lab)) == "quiet"
+
+
+async def test_sweeps_that_are_late_are_no_gap_while_others_beat(lab: Lab) -> None:
+    await lab.join("other")
+    await swept(lab)
+    for n in range(1, 7):
+        await lab.one_at(n * LEASE // 3, beat(lab))
+    assert await lab.one_at(2 * LEASE + 10, sweep(lab)) != "quiet"
+    assert await names(lab) == {lab.name}
+
+
 async def test_a_beat_of_before_a_clock_that_jumped_back_expires_all_the_same(lab: Lab) -> None:
     await lab.redis.zadd(lab.keys.runner_beats, {"died before the jump": await now(lab) + HOUR})
     await swept(lab)

@@ -88,6 +88,8 @@ class Store:
         RedisUnavailableError.
         """
         info = await self.connector.info()
+        if info.get("loading"):
+            raise RedisUnavailableError("Redis is loading its data")
         policy = info.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
             raise ConfigurationError(

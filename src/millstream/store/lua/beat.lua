@@ -1,8 +1,10 @@
 -- A sign of life. A name that was declared dead stays dead: its process has to take another.
+-- KEYS: sweep
+-- ARGV: lease_ms
 -- EACH KEYS: beats
 -- EACH ARGV: name
 -- REPLIES: alive dead
--- INCLUDE: time
+-- INCLUDE: time note
 
 local function item()
   if not redis.call('ZSCORE', beats, name) then return 'dead' end

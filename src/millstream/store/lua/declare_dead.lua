@@ -1,17 +1,12 @@
 -- Take the names of processes away that have not beaten for a lease, 100 a call, and answer in how many milliseconds
--- the next could follow. Each sweep notes its time. When the note before is missing, older than half a lease or in the
--- future, Redis was away or its clock jumped, and processes could not beat: nobody is declared dead for one lease.
--- After that a beat in the future is one from before such a jump, and its process dead.
+-- the next could follow. While it is quiet nobody is declared dead. After that a beat in the future is one from before
+-- a clock jumped back, and its process dead.
 -- KEYS: sweep
 -- ARGV: lease_ms
 -- EACH KEYS: beats about
 -- EACH ARGV:
 -- REPLIES: quiet <ms>
--- INCLUDE: time
-local note = redis.call('HMGET', sweep, 'at', 'quiet')
-local previous, quiet = tonumber(note[1]), tonumber(note[2]) or 0
-if not previous or previous < now - lease_ms / 2 or previous > now then quiet = now + lease_ms end
-redis.call('HSET', sweep, 'at', now_text, 'quiet', string.format('%.0f', quiet))
+-- INCLUDE: time note
 
 local function item()
   if now < quiet then return 'quiet' end
