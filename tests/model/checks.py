@@ -58,7 +58,8 @@ class Checks:
             problem = self._run_moved(name, before.run, after.run)
         if problem is None and before.letters != after.letters:
             problem = self._buried(after.letters[-1])
-        if problem is None and action.name == "take_over" and before.run and after.run:
+        taken = name == "take_over" and action.name in {"take_over", "arrive"}
+        if problem is None and taken and before.run and after.run:
             problem = self._lost(before, after.run, action)
         return problem or self._pending(after) or self._exclusive(after)
 
@@ -66,11 +67,7 @@ class Checks:
         if after is None:
             return None if name == "expire" else "a run vanished"
         if before is None:
-            return (
-                None
-                if name == "submit" and after.state == "running"
-                else "a key of a run that is gone came back"
-            )
+            return None if name == "submit" else "a key of a run that is gone came back"
         if before.state in RUN_ENDED:
             return "a run that has ended was changed"
         if before.state != after.state and (name, before.state, after.state) not in RUN_MOVES:
@@ -107,11 +104,9 @@ class Checks:
         ids = self._configuration.definition.ids
         status = dict(zip(ids, run.status, strict=True))
         expected = oracle(self._configuration.definition.stages, lambda task: status[task] == "failed")
-        return (
-            None
-            if expected == (status, run.state)
-            else f"the run ended {run.state} with {status}, not as {expected}"
-        )
+        if expected == (status, run.state):
+            return None
+        return f"the run ended {run.state} with {status}, not as {expected}"
 
     def _buried(self, task: int) -> str | None:
         poison = self._configuration.poison
@@ -127,11 +122,8 @@ class Checks:
             return None
         if message.epoch != old.epochs[n]:
             return f"{name} accepted a message of an older epoch"
-        if (
-            name == "finish_task"
-            and not self._copied
-            and any(left.task == n for left in _messages(action.after))
-        ):
+        others = any(other.task == n for other in _messages(action.after))
+        if name == "finish_task" and others and not self._copied:
             return "a task ended while a message of it was still there"
         return None
 

@@ -74,18 +74,19 @@ class Model(Faults):
         yield from self._reads(state, at, member, process)
         for call in (process.asked,) if process.asked else self._calls(process, member.role):
             yield from self._call(state, at, call)
-        if (
-            process.stopping and process.asked and process.asked[0] != "hand_back"
-        ):  # it has waited for an answer long enough
-            yield Action(
-                "give_up", process.asked, with_member(state, at, process=process._replace(asked=NOTHING))
-            )
         poison = self.configuration.poison if member.role == "runner" else ()
         if poison and any(held.step and held.entry.task in poison for held in process.held):
             yield Action("execute", (at,), self.crashed(state, at))
+        yield from self._stops(state, at, process)
+        yield from self.process_faults(state, at, member, process)
+
+    def _stops(self, state: State, at: int, process: Process) -> Iterator[Action]:
+        """Wait no longer for an answer, except to a hand-back; leave when nothing is held any more."""
+        if process.stopping and process.asked and process.asked[0] != "hand_back":
+            waiting_no_longer = with_member(state, at, process=process._replace(asked=NOTHING))
+            yield Action("give_up", process.asked, waiting_no_longer)
         if process.stopping and not process.held:
             yield Action("leave", (at,), with_member(self.scripts.leave(state, at)[0], at, process=NOTHING))
-        yield from self.process_faults(state, at, member, process)
 
     def _learns(self, state: State, at: int, member: Member, process: Process) -> State:
         """Let a process that was declared dead hear of it: it drops all and takes a new name."""
