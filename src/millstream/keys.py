@@ -57,7 +57,9 @@ class Keys:
         self.runner_about = f"{prefix}runners:about"  # hash: name → what the process is
         self.scheduler_beats = f"{prefix}schedulers"
         self.scheduler_about = f"{prefix}schedulers:about"
-        self.sweep = f"{prefix}sweep"  # hash: time of the last beat or sweep, until when nobody is declared dead
+        self.sweep = (
+            f"{prefix}sweep"  # hash: time of the last beat or sweep, until when nobody is declared dead
+        )
         self.runs = f"{prefix}runs"  # zset: run_id by time of submission, ms
         for state in RunState:  # zset: run_id by the time it entered the state, ms
             setattr(self, f"runs_{state}", self.runs_in(state))
