@@ -17,6 +17,7 @@ from servers import wait_until
 Words = list[bytes]
 Matches = Callable[[Words], bool]
 HELD_SECONDS = 120.0
+ANSWER_SECONDS = 10.0
 
 
 class Refusal(str):
@@ -87,7 +88,8 @@ class Fault:
     def __init__(self, matches: Matches, skip: int) -> None:
         self.matches, self.skip = matches, skip
         self.words: Words = []
-        self._happened, self._released = threading.Event(), threading.Event()
+        self._happened, self._released, self._answered = (threading.Event() for _ in range(3))
+        self._answer: Any = None
 
     def takes(self, words: Words) -> bool:
         if not self.matches(words):
@@ -115,6 +117,19 @@ class Fault:
     def hold(self) -> None:
         if not self._released.wait(HELD_SECONDS):
             raise TimeoutError("a held request was never released")
+
+    def hear(self) -> None:
+        """Wait for the answer, because a sender that is dead would have the connection closed before it comes."""
+        self._answered.wait(ANSWER_SECONDS)
+
+    def answered(self, answer: Any) -> None:
+        self._answer = answer
+        self._answered.set()
+
+    def answer(self, seconds: float = 30.0) -> Any:
+        """Wait for what Redis said to a request that was held and released, heard by its sender or not."""
+        wait_until(self._answered.is_set, "Redis to answer what was held", seconds)
+        return self._answer
 
 
 class Proxy:
@@ -224,7 +239,7 @@ class _Link:
 
     def __init__(self, proxy: Proxy, client: socket.socket, redis: socket.socket) -> None:
         self._proxy, self._client, self._redis = proxy, client, redis
-        self._asked: deque[Words] = deque()
+        self._asked: deque[tuple[Words, Fault | None]] = deque()
         self._running = 2
         self._lock = threading.Lock()
 
@@ -258,16 +273,20 @@ class _Link:
                 if fault is not None:
                     fault.happen(request.found)
                     fault.hold()
-                self._asked.append(request.found)
+                self._asked.append((request.found, fault))
                 self._redis.sendall(data[: request.end])
                 data = data[request.end :]
+                if fault is not None:
+                    fault.hear()
 
     def _replies(self) -> None:
         data = b""
         while more := self._redis.recv(1 << 16):
             data += more
             while (reply := parse(data)) is not None:
-                words = self._asked.popleft()
+                words, held = self._asked.popleft()
+                if held is not None:
+                    held.answered(reply.found)
                 fault = self._proxy.cut(words, reply.found)
                 if fault is not None:
                     fault.happen(words)

@@ -9,6 +9,7 @@ import redis
 from fleet import Fleet, Process
 from millstream.definition import WorkflowDefinition, normalise
 from millstream.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.store.scripts import load, names
 from proxy import Fault, Proxy
 from servers import Server, wait_until
 from trees import Stages, oracle
@@ -73,6 +74,9 @@ class Room:
         self.server.stop()
 
     def proxy(self) -> Proxy:
+        """Put a proxy before Redis. Redis knows all scripts from now on, so that a held or cut call is what it seems."""
+        for name in names():
+            self.redis.script_load(load(name).source)
         self._proxies.append(Proxy(self.server.port))
         return self._proxies[-1]
 

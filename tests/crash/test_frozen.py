@@ -31,22 +31,24 @@ def test_a_frozen_runners_late_report_is_refused_and_it_works_on_under_a_new_nam
     room.start("api", "scheduler")
     (first,) = room.start("runner", redis_url=proxy.url)
     late = proxy.hold(script("finish_task"))
-    run_id = room.submit(stage("parallel", "good", "held"), stage("sequential", "good"))
+    run_id = room.submit(stage("parallel", "lingers", "held"), stage("sequential", "good"))
     room.executed("held")
     late.wait()
     first.freeze()
     (second,) = room.start("runner")
     declared_dead(room, first)
     room.executed("held", 2)
+    room.executed("lingers", 2)
     first.thaw()
-    late.release()
+    late.release()  # while the second executions run
+    assert late.answer() == [b"stale"]
     works_under_a_new_name(room, first)
     room.open()
     tasks = room.ended(run_id)
-    for task in ("good", "held"):
+    for task in ("lingers", "held"):
         assert (tasks[task]["attempts"], tasks[task]["epoch"]) == (2, 2)
         assert (tasks[task]["runner"], tasks[task]["result"]) == (second.name, second.pid)
-    assert tasks["good-2"]["attempts"] == 1
+    assert tasks["good"]["attempts"] == 1
     second.terminate()
     assert second.exit_code() == 0
     again = room.ended(room.submit(stage("sequential", "quick")))["quick"]
@@ -70,6 +72,7 @@ def test_a_frozen_schedulers_late_script_changes_nothing_and_it_works_on_under_a
     tasks = room.ended(run_id)
     first.thaw()
     late.release()
+    assert late.answer() == [b"done"]
     works_under_a_new_name(room, first)
     assert {(task["attempts"], task["epoch"]) for task in tasks.values()} == {(1, 1)}
     assert len(room.executions("quick")) == 250

@@ -46,8 +46,11 @@ def test_a_message_that_a_killed_runner_had_not_started_counts_nothing(room: Roo
     (second,) = room.start("runner")
     task = room.ended(run_id)["good"]
     late.release()
+    assert late.answer() == [b"unowned"]
     assert (task["attempts"], task["epoch"], task["result"]) == (1, 2, second.pid)
     assert len(room.executions("good")) == 1
+    (taken,) = room.fleet.events("took_over")
+    assert (taken["taken_over"], taken.get("lost", 0)) == (1, 0)
     room.settled()
 
 
@@ -56,16 +59,18 @@ def test_an_outcome_that_arrives_after_its_runner_was_declared_dead_is_refused(r
     room.start("api", "scheduler")
     (first,) = room.start("runner", redis_url=proxy.url)
     late = proxy.hold(script("finish_task"))
-    run_id = room.submit(stage("sequential", "good", "held"))
+    run_id = room.submit(stage("sequential", "lingers", "good"))
     late.wait()
     first.kill()
     (second,) = room.start("runner")
-    room.executed("held")  # the second runner has recorded the first task's outcome
-    late.release()
+    room.executed("lingers", 2)
+    late.release()  # while the second execution runs
+    assert late.answer() == [b"stale"]
+    assert room.fleet.status(run_id) == {"lingers": "running", "good": "pending"}
     room.open()
     tasks = room.ended(run_id)
-    assert (tasks["good"]["attempts"], tasks["good"]["result"]) == (2, second.pid)
-    assert Counter(execution.name for execution in room.executions()) == {"good": 2, "held": 1}
+    assert (tasks["lingers"]["attempts"], tasks["lingers"]["result"]) == (2, second.pid)
+    assert Counter(execution.name for execution in room.executions()) == {"lingers": 2, "good": 1}
     room.settled()
 
 
@@ -80,6 +85,7 @@ def test_a_scheduler_killed_between_reading_and_acting_leaves_nothing_undone(roo
         room.holder(late).kill()
         tasks = room.ended(run_id)
         late.release()  # the dead scheduler's script arrives when all is done
+        assert set(late.answer()) == {b"done"}
         room.start("scheduler", redis_url=proxy.url)
         assert {task["attempts"] for task in tasks.values() if task["status"] != "skipped"} == {1}
         counts = Counter(execution.name for execution in room.executions())
@@ -102,6 +108,7 @@ def test_a_scheduler_killed_between_two_chunks_of_a_wide_stage_opens_each_task_o
     room.holder(second_chunk).kill()
     tasks = room.ended(run_id)
     second_chunk.release()
+    assert second_chunk.answer() == [b"done"]
     assert len(room.executions("quick")) == 350
     assert {(task["attempts"], task["epoch"]) for task in tasks.values()} == {(1, 1)}
     room.settled()

@@ -62,6 +62,15 @@ def bad() -> None:
 
 
 @task
+def lingers() -> int:
+    """Return at once at the first execution; wait for the gate at the next."""
+    note("lingers")
+    if not first_time("lingered"):
+        wait_for("open")
+    return os.getpid()
+
+
+@task
 def held() -> int:
     """Wait until the gate is opened, whoever executes it."""
     note("held")
