@@ -61,6 +61,8 @@ TASK_EDGES: Final = (
     Edge("fire_timer", TaskState.PENDING, TaskState.PENDING, "its timer is due: a task message is written"),
     Edge("dead_letter_task", TaskState.PENDING, TaskState.FAILED, "its message cannot be understood"),
     Edge("dead_letter_task", TaskState.RUNNING, TaskState.FAILED, "its message cannot be understood"),
+    Edge("fail_tasks", TaskState.PENDING, TaskState.FAILED, "its run cannot go on"),
+    Edge("fail_tasks", TaskState.RUNNING, TaskState.FAILED, "its run cannot go on"),
     Edge("skip_tasks", TaskState.PENDING, TaskState.SKIPPED, "an earlier part of a sequence failed"),
 )
 

@@ -5,12 +5,13 @@ from typing import Final
 
 from millstream.keys import Keys
 from millstream.messages import Report, pack_task
-from millstream.plan import CHUNK, CountDownParent, End, Open, Plan, Skip, Step, decide
+from millstream.plan import CHUNK, CountDownParent, End, Open, Plan, Skip, Step, Task, decide
 from millstream.states import RunState
 from millstream.store.transitions import (
     AbandonRun,
     CountDown,
     EndRun,
+    FailTasks,
     OpenTasks,
     SkipTasks,
     Transition,
@@ -20,22 +21,36 @@ UNKNOWN_GATE: Final = -2  # of a report that cannot be read
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """End tasks that have not ended, whoever works on them."""
+
+    tasks: tuple[Task, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Abandon:
     """End a run because nobody can say what follows in it."""
 
     reason: str
 
 
-def steps_of(report: Report, plan: Plan | None) -> list[Step | Abandon]:
+Steps = list[Step | Fail | Abandon]
+
+
+def steps_of(report: Report, plan: Plan | None) -> Steps:
     """Give what a report asks for; without a plan (the run is gone) the one step is to settle the message."""
     return [*decide(plan, report.gate, report.at, report.failed)] if plan else [End(failed=True)]
 
 
-def abandoning(plan: Plan, reason: str) -> list[Step | Abandon]:
-    """Give the steps that end a run which cannot go on: whatever is pending is skipped."""
-    ids = [task.id for task in plan.tasks]
-    chunks = (tuple(ids[n : n + CHUNK]) for n in range(0, len(ids), CHUNK))
-    return [*(Skip(chunk) for chunk in chunks), Abandon(reason)]
+def abandoning(plan: Plan, reason: str) -> Steps:
+    """Give the steps that end a run which cannot go on: what is pending is skipped, what runs has failed.
+
+    What is skipped can never start, so after the first pass only what was running then is left, running or handed back.
+    """
+    chunks = [tuple(plan.tasks[n : n + CHUNK]) for n in range(0, len(plan.tasks), CHUNK)]
+    skips = [Skip(tuple(task.id for task in chunk)) for chunk in chunks]
+    return [*skips, *(Fail(chunk, reason) for chunk in chunks), Abandon(reason)]
 
 
 class Settlement:
@@ -59,7 +74,7 @@ class Settlement:
 class Decision:
     """Knows the transition of each step, and from each reply where to go on."""
 
-    def __init__(self, keys: Keys, report: Report, steps: list[Step | Abandon]) -> None:
+    def __init__(self, keys: Keys, report: Report, steps: Steps) -> None:
         self.report = report
         self._keys = keys
         self._steps = steps
@@ -85,6 +100,10 @@ class Decision:
                 return OpenTasks(status, run, stream, entry, life, name, n, final, fields, ids, messages)
             case Skip(ids):
                 return SkipTasks(status, run, stream, entry, life, name, n, final, ids)
+            case Fail(failing, reason):
+                ids, numbers = [task.id for task in failing], [task.index for task in failing]
+                names = status, run, keys.outcomes(run_id), stream
+                return FailTasks(*names, entry, life, name, n, final, reason, ids, numbers)
             case CountDownParent(gate, failed):
                 return CountDown(run, stream, entry, run_id, life, name, n, gate, int(failed))
             case End(failed):
@@ -93,8 +112,9 @@ class Decision:
                 return EndRun(status, run, definition, outcomes, stream, entry, run_id, life, name, n, state)
             case Abandon(reason):
                 definition, outcomes = keys.definition(run_id), keys.outcomes(run_id)
-                names = status, run, definition, outcomes, stream
-                return AbandonRun(*names, entry, run_id, life, name, n, reason)
+                return AbandonRun(
+                    status, run, definition, outcomes, stream, entry, run_id, life, name, n, reason
+                )
 
     def answered(self, reply: str) -> None:
         """Take a reply: the decision is complete, or the step to go on from."""

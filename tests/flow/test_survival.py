@@ -236,7 +236,10 @@ async def test_a_run_whose_report_cannot_be_read_ends_failed(engine: Engine, out
     keys = outside.keys_of(run_id)
     await client.xadd(keys.reports, {"v": 1, "run": run_id, "gate": "?"})
     await client.xadd(keys.reports, {"v": 1, "run": "?"})
-    assert (await engine.ended(run_id))["state"] == "failed"
+    run = await engine.ended(run_id)
+    assert run["state"] == "failed"
+    assert await engine.status(run_id) == {"t": "failed", "t-2": "skipped"}
+    assert run["workflow"][0]["tasks"][0]["error"]["type"] == "AbandonedError"
     await eventually(lambda: _two(client, keys.dead_letters), "two dead letters")
     gate.let.set()
     assert (await engine.ended(await engine.post(ONE)))["state"] == "success"

@@ -75,7 +75,7 @@ class Checks:
         return (
             self._tasks_moved(name, before, after)
             or (None if _is_abandoned(before) or _is_abandoned(after) else self._gates(after))
-            or (self._ending(after) if after.state in RUN_ENDED and name != "abandon_run" else None)
+            or (self._ending(after, name) if after.state in RUN_ENDED else None)
         )
 
     def _tasks_moved(self, name: str, before: Run, after: Run) -> str | None:
@@ -100,7 +100,9 @@ class Checks:
         tasks = (child,) if isinstance(child, Task) else child.tasks()
         return any(run.status[task.index] not in ENDED for task in tasks)
 
-    def _ending(self, run: Run) -> str | None:
+    def _ending(self, run: Run, name: str) -> str | None:
+        if name == "abandon_run":
+            return None if set(run.status) <= ENDED else "an abandoned run ended before its tasks"
         ids = self._configuration.definition.ids
         status = dict(zip(ids, run.status, strict=True))
         expected = oracle(self._configuration.definition.stages, lambda task: status[task] == "failed")

@@ -52,6 +52,7 @@ CONFIGURATIONS = (
     Configuration("gate in a gate, any fault", GATES, EVERY, 1),
     Configuration("gate in a gate, lost tail", GATES, {"tail": 1}, 1, outcomes=WELL),
     Configuration("gate in a gate, unreadable messages", GATES, {"garble": 1, "crash": 1}, outcomes=WELL),
+    Configuration("stage in chunks, unreadable messages", WIDE, {"garble": 1, "crash": 1, "stop": 1}, outcomes=WELL),
     Configuration("poison and a neighbour", PARALLEL, GENTLE, 1, slots=2, poison=frozenset({0}), outcomes=WELL),
     Configuration("poison and two neighbours, three chances", THREE, {}, 0, slots=2, poison=frozenset({0}), outcomes=WELL, max_lost=3),
 )  # fmt: skip

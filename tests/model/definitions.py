@@ -5,10 +5,10 @@ from typing import Any
 from unittest.mock import patch
 
 from millstream import plan as planning
-from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
+from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, decide
 from model.state import Message, Report
 from scheduler import decisions
-from scheduler.decisions import UNKNOWN_GATE, Abandon, abandoning
+from scheduler.decisions import UNKNOWN_GATE, Steps, abandoning
 from trees import Stages
 
 
@@ -35,7 +35,7 @@ class Definition:
         self._sizes: dict[str, Any] = {"CHUNK": chunk, "WINDOW": window}
         self.steps = cache(self._steps)
 
-    def _steps(self, report: Report) -> list[Step | Abandon]:
+    def _steps(self, report: Report) -> Steps:
         """Give what a report asks for, as the scheduler does."""
         with patch.multiple(planning, **self._sizes), patch.object(decisions, "CHUNK", self._sizes["CHUNK"]):
             if report.garbled:

@@ -24,13 +24,14 @@ from model.state import (
     with_member,
     without,
 )
-from scheduler.decisions import Abandon
+from scheduler.decisions import Abandon, Fail
 
 STEP_SCRIPTS = {
     Open: "open_tasks",
     Skip: "skip_tasks",
     CountDownParent: "count_down",
     End: "end_run",
+    Fail: "fail_tasks",
     Abandon: "abandon_run",
 }
 UNHELPFUL = frozenset({*FAULTS, "arrive", "revert", "expire"})

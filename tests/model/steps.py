@@ -3,7 +3,7 @@
 from millstream.plan import CountDownParent, End, Open, Skip
 from model.definitions import SUBMISSION, decision_of, message_of
 from model.rules import Rule
-from model.scripts import Answer, TaskScripts
+from model.scripts import UNENDED, Answer, TaskScripts
 from model.state import (
     NO_TASK,
     NOT_SET,
@@ -19,6 +19,7 @@ from model.state import (
     put,
     with_member,
 )
+from scheduler.decisions import Fail
 
 
 class Scripts(TaskScripts):
@@ -92,6 +93,20 @@ class Scripts(TaskScripts):
             n = self.definition.ids.index(task_id)
             if run.status[n] == "pending":
                 run = run._replace(status=put(run.status, n, "skipped"))
+        return self._advance(state, run, report, step, final=final)
+
+    def fail_tasks(self, state: State, report: Report, step: int) -> Answer:
+        """End a chunk of tasks of a run that cannot go on."""
+        steps = self.definition.steps(report)
+        final, failing = step == len(steps) - 1, steps[step]
+        assert isinstance(failing, Fail)
+        licensed = self._licensed(state, report, step, final=final)
+        if isinstance(licensed[1], str):
+            return licensed
+        state, run = licensed
+        for task in failing.tasks:
+            if run.status[task.index] in UNENDED:
+                run = run._replace(status=put(run.status, task.index, "failed"))
         return self._advance(state, run, report, step, final=final)
 
     def count_down(self, state: State, report: Report, step: int) -> Answer:

@@ -13,6 +13,7 @@ from millstream.store.transitions import (
     AbandonRun,
     CountDown,
     EndRun,
+    FailTasks,
     OpenTasks,
     SkipTasks,
     Transition,
@@ -54,6 +55,14 @@ async def skip_tasks(lab: Lab) -> Transition:
     keys = lab.keys
     names = keys.status(lab.run_id), keys.run(lab.run_id), report.stream
     return SkipTasks(*names, report.entry, 1, report.decision, 0, 1, ["a"])
+
+
+async def fail_tasks(lab: Lab) -> Transition:
+    await lab.submit(SEQUENCE)
+    (report,) = await lab.reports()
+    keys, run_id = lab.keys, lab.run_id
+    names = keys.status(run_id), keys.run(run_id), keys.outcomes(run_id), report.stream
+    return FailTasks(*names, report.entry, 1, report.decision, 0, 1, "it cannot go on", ["a"], [0])
 
 
 async def count_down(lab: Lab) -> Transition:
@@ -137,12 +146,13 @@ MOVES = [
     Move("fire_timer", fire_timer, TaskState.PENDING),
     Move("open_tasks", open_tasks, TaskState.PENDING),
     Move("skip_tasks", skip_tasks, TaskState.SKIPPED),
+    Move("fail_tasks", fail_tasks, TaskState.FAILED),
 ]
 OF_A_MESSAGE = [move for move in MOVES if move.script != "fire_timer"]
 OF_A_LIFE = [
     move for move in MOVES if move.script != "dead_letter_task"
 ]  # its message does not tell; its epoch does
-OF_AN_EPOCH = [move for move in MOVES if move.script not in {"open_tasks", "skip_tasks"}]
+OF_AN_EPOCH = [move for move in MOVES if move.script not in {"open_tasks", "skip_tasks", "fail_tasks"}]
 ENDS = [Move("end_run", end_run(state), "pending") for state in ("success", "failed")]
 ENDS.append(Move("abandon_run", abandon_run, "pending"))
 RUN_STATES = [*RunState, GONE]

@@ -53,6 +53,23 @@ class SkipTasks(NamedTuple):
     ids: Sequence[str]
 
 
+class FailTasks(NamedTuple):
+    """A scheduler's step for a run that cannot go on: end a chunk of tasks."""
+
+    status: str
+    run: str
+    outcomes: str
+    stream: str
+    entry: bytes
+    life: int
+    decision: str
+    step: int
+    final: int
+    reason: str
+    ids: Sequence[str]
+    numbers: Sequence[int]
+
+
 class CountDown(NamedTuple):
     """A scheduler's last step inside a parallel gate."""
 
@@ -179,6 +196,7 @@ Transition = (
     Submit
     | OpenTasks
     | SkipTasks
+    | FailTasks
     | CountDown
     | EndRun
     | AbandonRun
