@@ -34,10 +34,10 @@ another scheduler, and each step still happens once. A step that was taken alrea
 the one to go on from.
 
 **An epoch** is for runners. Every message of a task carries a number, and the run remembers the highest that it gave
-out for that task. A new message, written because a runner stops, gets the next number, and closes the old one:
-what somebody still says about the old message is refused as `stale` or `obsolete`. A start is accepted only from the
-consumer for which the message is pending, and an outcome only once, because recording it acknowledges the message. That
-is why a task that ran twice has one outcome.
+out for that task. A new message, written because a runner stops, has died or lacks the task, gets the next number and
+closes the old one: what somebody still says about the old message is refused as `stale` or `obsolete`. A start is
+accepted only from the consumer for which the message is pending, and an outcome only once, because recording it
+acknowledges the message. That is why a task that ran twice has one outcome.
 
 An edge from a state to itself is a move that the state does not show: a message is written under its epoch, or a
 repeated call gets its first answer again.
