@@ -6,7 +6,7 @@
 -- EACH KEYS: status run
 -- EACH ARGV: entry life epoch task id offered timer
 -- REPLIES: deferred expired stale
--- INCLUDE: time acknowledge
+-- INCLUDE: time acknowledge current
 local SHORTEST, LONGEST = 500, 30000
 
 local function item()
@@ -14,8 +14,7 @@ local function item()
   local following = string.format('%.0f', epoch + 1)
   if found[3] == following then return 'deferred' end
   local state = redis.call('HGET', status, id)
-  if found[1] ~= 'running' or (found[2] or '1') ~= life or (found[3] or '1') ~= epoch
-    or (state ~= 'running' and state ~= 'pending') then
+  if not is_current(found[1], found[2], life, found[3], epoch, state) then
     acknowledge(tasks, runners, entry)
     return 'stale'
   end

@@ -7,7 +7,7 @@
 -- EACH KEYS: status run definition outcomes
 -- EACH ARGV: entry run_id life epoch task id outcome detail gate at counts last successor
 -- REPLIES: recorded stale
--- INCLUDE: time acknowledge end_run gate
+-- INCLUDE: time acknowledge end_run gate current
 
 -- The same report again gets its first answer: the attempt's record has this epoch and an end.
 local function repeated(record, epoch, state, outcome)
@@ -18,8 +18,7 @@ local function item()
   local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task, 'g' .. gate, 'f' .. gate, 'kept')
   if not found[1] then acknowledge(tasks, runners, entry) return 'stale' end
   local state, record, kept = redis.call('HGET', status, id), found[5], found[8]
-  if found[1] ~= 'running' or (found[2] or '1') ~= life or (found[4] or '1') ~= epoch
-    or (state ~= 'running' and state ~= 'pending') then
+  if not is_current(found[1], found[2], life, found[4], epoch, state) then
     if repeated(record, epoch, state, outcome) then return 'recorded' end
     acknowledge(tasks, runners, entry)
     return 'stale'

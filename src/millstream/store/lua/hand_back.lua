@@ -5,7 +5,7 @@
 -- EACH KEYS: status run
 -- EACH ARGV: entry life epoch task id alone message
 -- REPLIES: handed_back stale
--- INCLUDE: acknowledge message
+-- INCLUDE: acknowledge message current
 
 local function uncount(run, field, record, epoch)
   local started, attempt, rest = record:match('^(%d+) (%d+) (%d+ %S+)')
@@ -19,8 +19,7 @@ local function item()
   local following = string.format('%.0f', epoch + 1)
   if found[3] == following then return 'handed_back' end
   local state = redis.call('HGET', status, id)
-  if found[1] ~= 'running' or (found[2] or '1') ~= life or (found[3] or '1') ~= epoch
-    or (state ~= 'running' and state ~= 'pending') then
+  if not is_current(found[1], found[2], life, found[3], epoch, state) then
     acknowledge(tasks, runners, entry)
     return 'stale'
   end

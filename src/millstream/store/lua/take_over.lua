@@ -6,7 +6,7 @@
 -- EACH KEYS: status run outcomes
 -- EACH ARGV: entry owner run_id life epoch task id gate at counts message
 -- REPLIES: taken_over lost dead_lettered stale alive
--- INCLUDE: acknowledge pending message gate fail_task bury
+-- INCLUDE: acknowledge pending message gate fail_task bury current
 
 local function started(record, epoch) return record and record:match('^(%d+) %d+ %d+ %S+$') == epoch end
 
@@ -20,8 +20,7 @@ local function item()
     if found[3] == following then return counted and 'lost' or 'taken_over' end
     return counted and state == 'failed' and 'dead_lettered' or 'stale'
   end
-  if found[1] ~= 'running' or (found[2] or '1') ~= life or (found[3] or '1') ~= epoch
-    or (state ~= 'running' and state ~= 'pending') then
+  if not is_current(found[1], found[2], life, found[3], epoch, state) then
     acknowledge(tasks, runners, entry)
     return 'stale'
   end
