@@ -47,8 +47,8 @@ def log_of(server: Server) -> Path:
 def tear_off(log: Path, written: int) -> None:
     """Take away the last third of what was written since, as a power cut may; a kill alone loses nothing.
 
-    What is left ends between two transactions. One that is cut in its middle Redis 6.2 does not take out of the log;
-    it would execute what there is of it at the next start but one.
+    What is left ends between two transactions. Of one that is cut in its middle Redis leaves the whole commands in
+    the log, and executes them with the next transaction when it starts once more (mended in Valkey, pull request 4342).
     """
     data = log.read_bytes()
     wanted = len(data) - (len(data) - written) // 3
