@@ -37,21 +37,22 @@ def run_service(name: str) -> None:
     configure(settings.log_format)
     service = importlib.import_module(f"{name}.service")
 
-    async def main() -> None:
-        stop = Stop()
+    async def main() -> NoReturn:
+        stop, status = Stop(), 0
         stop.on_signals()
-        await service.serve(settings, stop)
-
-    try:
-        uvloop.run(main())
-    except* ConfigurationError as group:
-        fail(group.exceptions[0])
-    except* Exception:
-        logging.getLogger(name).exception("service_crashed")
-        os._exit(1)  # at once: a thread of a plain task would keep a process that does nothing any more
-    finally:
+        try:
+            await service.serve(settings, stop)
+        except* ConfigurationError as group:
+            typer.echo(f"millstream: {group.exceptions[0]}", err=True)
+            status = 2
+        except* Exception:
+            logging.getLogger(name).exception("service_crashed")
+            status = 1
         sys.stderr.flush()
-    os._exit(0)  # threads of plain tasks cannot be joined; everything is flushed and handed back
+        # At once, before anything waits for threads: those of plain tasks, and of to_thread, cannot be joined.
+        os._exit(status)
+
+    uvloop.run(main())
 
 
 @app.command()

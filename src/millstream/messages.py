@@ -7,6 +7,7 @@ because the scripts write them. All carry the format version `v`.
 """
 
 import contextlib
+import re
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -15,10 +16,12 @@ from uuid import UUID
 import orjson
 
 from millstream.errors import NewerMessageError, UnreadableMessageError
-from millstream.plan import ROOT, SUBMITTED, OpenedTask
+from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan
 
 VERSION: Final = 1
+NEWER_SECONDS: Final = 1.0  # how long a message of a newer format is kept before others may read it
 _values = itemgetter("run", "life", "task", "id", "name", "gate", "at", "counts", "last", "following")
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _TYPES: Final = (str, int, int, str, str, int, int, int, int, list)
 
 
@@ -142,7 +145,7 @@ def _uuid(text: object) -> str | None:
 
 
 def _number(text: object, default: int) -> int:
-    return int(text) if isinstance(text, str) and text.isdigit() else default
+    return int(text) if isinstance(text, str) and _NUMBER.fullmatch(text) else default
 
 
 def pack_timer(message: TaskMessage) -> bytes:
@@ -158,6 +161,14 @@ def unpack_timer(member: bytes) -> TaskMessage:
     if kind != b"task":
         raise UnreadableMessageError(f"timer {member!r} is of a kind that this version does not know")
     return unpack_task(b"timer", [b"m", packed, b"e", epoch, *([b"alone", b"1"] if alone == b"1" else [])])
+
+
+def read_plan(definition: bytes) -> Plan:
+    """Make the plan of a definition as it is kept. Raises UnreadableMessageError."""
+    try:
+        return Plan(orjson.loads(definition))
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UnreadableMessageError(f"a definition cannot be read: {error!r}") from error
 
 
 @dataclass(slots=True)

@@ -10,12 +10,12 @@ import structlog
 from millstream.errors import NewerMessageError, RedisUnavailableError, UnreadableMessageError
 from millstream.keys import Keys
 from millstream.lifecycle import Stop
-from millstream.messages import TaskMessage, pack_timer, unpack_task
+from millstream.messages import NEWER_SECONDS, TaskMessage, pack_timer, unpack_task
 from millstream.store.letters import letter_of
 from millstream.store.membership import Member
 from millstream.store.store import Store
 from millstream.store.stream import Entry
-from millstream.store.transitions import DeferTask
+from millstream.store.transitions import DeferTask, Transition
 from millstream.store.upkeep import Requeue
 from millstream.tasks import Registry
 from runner.executor import UnknownTaskError, failure
@@ -23,8 +23,16 @@ from runner.slots import Share
 from runner.work import Work
 
 log = structlog.get_logger()
-NEWER_SECONDS: Final = 1.0  # how long a message of a newer format is kept before others may read it
+AGAIN_SECONDS: Final = 0.2  # between two tries to find out whose message it is, while Redis is away
 NOT_NOW: Final = 1 << 52  # "last offered" when the catalog cannot be asked: nothing expires by that
+
+
+class Alone:
+    """A task at its last chance, and whether it has ended."""
+
+    def __init__(self, message: TaskMessage) -> None:
+        self.message = message
+        self.ended = asyncio.Event()
 
 
 class Aside:
@@ -48,13 +56,15 @@ class Aside:
         self._work = work
         self._share = share
         self._stop = stop
-        self._alone: asyncio.Event | None = None  # set when the task that has the runner alone has ended
+        self._alone: Alone | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def sort(self, entries: list[Entry]) -> list[TaskMessage]:
-        """Hold what was read, and give the messages that need a slot now."""
-        messages, unknown = [], []
-        held = self._work.held
+    def sort(self, entries: list[Entry]) -> tuple[list[TaskMessage], int]:
+        """Hold what was read; gives the messages to start, and how many slots all of it keeps for now."""
+        messages: list[TaskMessage] = []
+        unknown: list[TaskMessage] = []
+        held, before = self._work.held, len(self._work.held)
+        without_slot = 0
         for entry in entries:
             if entry.id in held:  # Redis lost that it had been read, and gave it once more
                 continue
@@ -62,49 +72,71 @@ class Aside:
                 message = held[entry.id] = unpack_task(entry.id, entry.fields)
             except UnreadableMessageError as error:
                 held[entry.id] = None
-                self._spawn(self._put_aside(entry, error))
+                self._spawn(self._put_aside(entry, error), [entry.id])
                 continue
             if message.name not in self._registry:
                 unknown.append(message)
             elif message.alone:
-                self._take_last_chance(message)
+                without_slot += self._take_last_chance(message)
             else:
                 messages.append(message)
         if unknown:
-            self._spawn(self._defer(unknown))
-        return messages
+            self._spawn(self._defer(unknown), [message.entry for message in unknown])
+        return messages, len(held) - before - without_slot
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], entries: list[bytes]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._spawned, entries))
+
+    def _spawned(self, entries: list[bytes], task: asyncio.Task[None]) -> None:
+        """Hear that a task has ended; had it failed, the next look at what is pending begins anew."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("message_not_settled", entries=len(entries), exc_info=error)
+            for entry in entries:
+                if entry in self._work.held:
+                    self._let_go(entry, "")
 
     def _let_go(self, entry: bytes, _reply: str) -> None:
+        """Hold a message no more, nor the slot that it kept: so it is bounded how much is put aside."""
         self._work.let_go(entry)
+        self._share.release()
 
-    def _take_last_chance(self, message: TaskMessage) -> None:
-        """Start a task alone, because it has cost runners their life; one at a time, the others may go elsewhere."""
-        if self._alone is None:
-            self._alone = asyncio.Event()
-            self._spawn(self._run_alone(message, self._alone))
-        else:
+    def give_back(self, messages: list[TaskMessage]) -> None:
+        """Hand back messages for which there is no slot now."""
+        for message in messages:
             self._work.settle(self._work.to_hand_back(message), partial(self._let_go, message.entry))
 
-    async def _run_alone(self, message: TaskMessage, ended: asyncio.Event) -> None:
-        self.unstarted.add(message.entry)
-        if await self._share.alone(self._stop.__bool__):
+    def _take_last_chance(self, message: TaskMessage) -> bool:
+        """Start a task alone, because it has cost runners their life; one at a time, the others may go elsewhere.
+
+        Gives whether it needs no slot now.
+        """
+        if self._alone is None:
+            self._alone = Alone(message)
+            self._spawn(self._run_alone(self._alone), [])
+            return True
+        self.give_back([message])
+        return False
+
+    async def _run_alone(self, alone: "Alone") -> None:
+        """Wait a lease at most for the rest to end; what runs longer has chances left."""
+        entry = alone.message.entry
+        self.unstarted.add(entry)
+        if await self._share.alone(self._stop.__bool__, self._store.settings.lease_seconds):
             try:
-                self.unstarted.discard(message.entry)
-                self._work.start([message])
-                await ended.wait()
+                self.unstarted.discard(entry)
+                self._work.start([alone.message])
+                await alone.ended.wait()
             finally:
                 self._share.together()
         self._alone = None
 
     def ended(self, message: TaskMessage) -> None:
         """Hear that a task has ended, or was not started after all."""
-        if message.alone and self._alone is not None:
-            self._alone.set()
+        if self._alone is not None and self._alone.message is message:
+            self._alone.ended.set()
 
     async def _defer(self, messages: list[TaskMessage]) -> None:
         """Give tasks that this runner lacks to a timer; perhaps the next one to read them knows them."""
@@ -123,8 +155,9 @@ class Aside:
             seconds = self._store.settings.unknown_task_seconds
             text = f"no live runner has offered the task {message.name!r} for {seconds:g} s; see MILLSTREAM_TASKS"
             self._work.finish(message, failure(UnknownTaskError(text)))
+            self._share.release()
         else:
-            self._work.let_go(message.entry)
+            self._let_go(message.entry, reply)
             log.info("task_deferred", run_id=message.run_id, task=message.id, name=message.name, reply=reply)
 
     async def _put_aside(self, entry: Entry, error: UnreadableMessageError) -> None:
@@ -137,7 +170,16 @@ class Aside:
             )
         else:
             log.error("dead_letter", stream=entry.stream, entry=entry.id.decode(), reason=str(error))
-            self._work.settle(await letter_of(self._store, self._keys, entry, str(error)), let_go)
+            self._work.settle(await self._letter(entry, str(error)), let_go)
+
+    async def _letter(self, entry: Entry, reason: str) -> Transition:
+        """Find out how to settle a message that cannot be read; while Redis is away, again and again."""
+        while True:
+            try:
+                return await letter_of(self._store, self._keys, entry, reason)
+            except RedisUnavailableError as error:
+                log.warning("redis_unavailable", doing="definition", error=str(error))
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def close(self) -> None:
         """Let go of what waits; it is still pending, and handed back or taken over."""

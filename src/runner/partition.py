@@ -5,7 +5,8 @@ moment it was read until Redis has answered its report; a connection error touch
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -14,6 +15,7 @@ from millstream.errors import RedisUnavailableError, UnreadableMessageError
 from millstream.keys import Keys
 from millstream.lifecycle import Progress, Stop
 from millstream.messages import TaskMessage, unpack_task
+from millstream.store.channel import backoff
 from millstream.store.membership import Member
 from millstream.store.store import Store
 from millstream.store.stream import Entry
@@ -25,6 +27,7 @@ from runner.work import Work
 
 log = structlog.get_logger()
 FLUSH_SECONDS: Final = 5.0
+STEP_SECONDS: Final = 0.5  # between two marks of progress while the runner waits for its end
 
 
 class PartitionRunner:
@@ -55,6 +58,7 @@ class PartitionRunner:
         self._aside = Aside(store, keys, member, registry, self.work, self._share, stop)
         self._unstarted = self._aside.unstarted
         self._reporting = False
+        self._failures = 0
         self._changed = asyncio.Event()
 
     def is_ending(self) -> bool:
@@ -93,7 +97,10 @@ class PartitionRunner:
         seconds = self._settings.block_ms / 1000
         while not self._stop:
             self._progress.mark()
+            self._member.check()
             reserved = await self._share.reserve(self._most, self._stop.__bool__, seconds)
+            if not reserved:
+                await self._look()
             if reserved and await self._fill(reserved) and self._most == 1:
                 await self._fill(self._share.take_free(), block=False)
             await asyncio.sleep(0)  # so that another partition's reader, waiting for a slot, comes first
@@ -102,11 +109,17 @@ class PartitionRunner:
         """Read messages into reserved slots and pass them on; how many came. What was not needed is free again."""
         if not reserved:
             return 0
-        messages = self._aside.sort(await self._reader.read(reserved, self.work.holds, block=block))
+        messages, kept = self._aside.sort(await self._reader.read(reserved, self.work.holds, block=block))
         # After a cut read more may come than was reserved: the difference is negative, and the slots in debt.
-        self._share.release(reserved - len(messages))
+        self._share.release(reserved - kept)
         self.work.start(messages)
         return len(messages)
+
+    async def _look(self) -> None:
+        """Give back what is pending unseen while there are no slots for it: others may have some."""
+        messages, kept = self._aside.sort(await self._reader.look(self.work.holds))
+        self._share.release(-kept)
+        self._aside.give_back(messages)
 
     async def _pump(self) -> None:
         """Start what was read and report what finished, one batch after another."""
@@ -116,20 +129,44 @@ class PartitionRunner:
             finished, work.finished = work.finished, []
             starting, work.starting = work.starting, []
             rare, work.rare = work.rare, []
-            items: list[Transition] = [work.to_finish(message, outcome) for message, outcome in finished]
-            items += [work.to_start(message) for message in starting]
-            items += [item for item, _ in rare]
+            reports: list[Transition] = [work.to_finish(message, outcome) for message, outcome in finished]
+            reports += [item for item, _ in rare]
+            starts = [work.to_start(message) for message in starting]
             self._reporting = True
-            replies = await self._channel.settle(items)
+            replies, started = await self._say(reports, starts)
             self._reporting = False
-            first = len(finished) + len(starting)
             for (message, _), reply in zip(finished, replies, strict=False):
                 self._reported(message, reply)
-            for message, reply in zip(starting, replies[len(finished) : first], strict=True):
-                self._started(message, reply)
-            for (_, answered), reply in zip(rare, replies[first:], strict=True):
+            for (_, answered), reply in zip(rare, replies[len(finished) :], strict=True):
                 answered(reply)
+            if started is None:
+                work.starting[:0] = starting
+                await asyncio.sleep(backoff(self._failures))
+            else:
+                for message, reply in zip(starting, started, strict=True):
+                    self._started(message, reply)
             self._changed.set()
+
+    async def _say(
+        self, reports: Sequence[Transition], starts: Sequence[Transition]
+    ) -> tuple[list[str], list[str] | None]:
+        """Send a batch; None for starts that Redis does not take now.
+
+        A full Redis refuses starts and takes reports, which make room: so starts must never hold reports up.
+        """
+        try:
+            replies = await self._channel.exchange([*reports, *starts])
+        except RedisUnavailableError as error:
+            log.warning("redis_unavailable", doing="scripts", error=str(error), failures=self._failures)
+            self._failures += 1
+        else:
+            self._failures = 0
+            return replies[: len(reports)], replies[len(reports) :]
+        replies = await self._channel.settle(reports)
+        try:
+            return replies, await self._channel.exchange(starts)
+        except RedisUnavailableError:
+            return replies, None
 
     def _reported(self, message: TaskMessage, reply: str) -> None:
         del self.work.held[message.entry]
@@ -156,13 +193,17 @@ class PartitionRunner:
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
-                    await self._changed.wait()
+                    self._progress.mark()  # a runner that waits for its tasks to end has not stalled
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(STEP_SECONDS):
+                            await self._changed.wait()
                     self._changed.clear()
         except TimeoutError:
             log.warning(otherwise, unfinished=len(self.work.held), means="what is left is handed back")
 
     async def _hand_back(self) -> None:
         """Give back what is not finished, and what the last read may have left unseen; then leave the group."""
+        self._progress.mark()
         try:
             unseen = _readable(await self._reader.unseen(self.work.holds))
             backs = [self.work.to_hand_back(m) for m in (*self.work.held.values(), *unseen) if m]

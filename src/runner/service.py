@@ -23,6 +23,7 @@ from runner.slots import Slots
 
 log = structlog.get_logger()
 OFFER_SECONDS: Final = 30.0  # how often the catalog is written again: Redis may have lost it
+OFFER_AGAIN_SECONDS: Final = 0.5  # after an outage, before it can seem that nobody offers a task any more
 
 
 class Runner:
@@ -73,11 +74,14 @@ class Runner:
         await self._catalog.exchange_twice(offers)
 
     async def _keep_offering(self) -> None:
-        while not await self._stop.within(self._offer_seconds):
+        pause = self._offer_seconds
+        while not await self._stop.within(pause):
             try:
                 await self._offer()
+                pause = self._offer_seconds
             except RedisUnavailableError as error:
                 log.warning("redis_unavailable", doing="catalog", error=str(error))
+                pause = OFFER_AGAIN_SECONDS
 
 
 def _texts(tasks: Mapping[str, TaskFunction]) -> dict[str, bytes]:

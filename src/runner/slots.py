@@ -6,6 +6,7 @@ task has changed, or that a task has tried to cancel, is replaced.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
@@ -70,30 +71,39 @@ class Slots(Generic[Job]):
         """Let a waiting `reserve` look at `stop` again."""
         self._released.set()
 
-    async def alone(self, stop: Callable[[], bool]) -> bool:
-        """Wait until nothing runs, and take one slot; no other is given out from now until `together`.
+    async def alone(self, stop: Callable[[], bool], seconds: float) -> bool:
+        """Take one slot for a time alone: no other is given out from now until `together`.
 
-        False, and nothing taken, when stopped first.
+        Waits until nothing runs, or for so many seconds: what runs then has run for long. False, and nothing taken,
+        when stopped first.
         """
         self._solitary += 1
         try:
-            while (self._is_alone or self.free < self.size) and not stop():
-                await self._change()
+            while not stop():
+                while self._is_alone and not stop():
+                    await self._change()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        while self.free < self.size and not self._is_alone and not stop():
+                            await self._change()
+                if not self._is_alone and not stop():
+                    self._is_alone = True
+                    self.free -= 1
+                    return True
         except BaseException:
-            self._solitary -= 1
+            self._end_solitude()
             raise
-        if stop():
-            self._solitary -= 1
-            return False
-        self._is_alone = True
-        self.free -= 1
-        return True
+        self._end_solitude()
+        return False
+
+    def _end_solitude(self) -> None:
+        self._solitary -= 1
+        self._released.set()
 
     def together(self) -> None:
         """End the time alone."""
-        self._solitary -= 1
         self._is_alone = False
-        self._released.set()
+        self._end_solitude()
 
     def put(self, share: "Share[Job]", job: Job) -> None:
         """Run a job in a slot that was reserved for it."""
@@ -188,9 +198,9 @@ class Share(Generic[Job]):
         self._reserved -= count
         self._slots.release(count)
 
-    async def alone(self, stop: Callable[[], bool]) -> bool:
-        """Reserve one slot for a time alone on the runner; `together` ends that time. False when stopped first."""
-        taken = await self._slots.alone(stop)
+    async def alone(self, stop: Callable[[], bool], seconds: float) -> bool:
+        """Reserve one slot for a time alone on the runner, as `Slots.alone` does; `together` ends that time."""
+        taken = await self._slots.alone(stop, seconds)
         self._reserved += taken
         return taken
 

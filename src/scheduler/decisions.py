@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from millstream.errors import UnreadableMessageError
 from millstream.keys import Keys
 from millstream.messages import Report, pack_task
-from millstream.plan import CHUNK, CountDownParent, End, Open, Plan, Skip, Step, Task, decide
+from millstream.plan import CHUNK, ROOT, SUBMITTED, CountDownParent, End, Open, Plan, Skip, Step, Task, decide
 from millstream.states import RunState
 from millstream.store.transitions import (
     AbandonRun,
@@ -39,8 +40,20 @@ Steps = list[Step | Fail | Abandon]
 
 
 def steps_of(report: Report, plan: Plan | None) -> Steps:
-    """Give what a report asks for; without a plan (the run is gone) the one step is to settle the message."""
-    return [*decide(plan, report.gate, report.at, report.failed)] if plan else [End(failed=True)]
+    """Give what a report asks for; without a plan (the run is gone) the one step is to settle the message.
+
+    Raises UnreadableMessageError when the definition has no such gate or position.
+    """
+    if plan is None:
+        return [End(failed=True)]
+    first = SUBMITTED if report.gate == ROOT else 0
+    if not 0 <= report.gate < len(plan.gates) or not first <= report.at < len(
+        plan.gates[report.gate].children
+    ):
+        raise UnreadableMessageError(
+            f"run {report.run_id} has no gate {report.gate} with a child {report.at}"
+        )
+    return [*decide(plan, report.gate, report.at, report.failed)]
 
 
 def abandoning(plan: Plan, reason: str) -> Steps:

@@ -12,7 +12,7 @@ import structlog
 from millstream.errors import NewerMessageError, RedisUnavailableError, UnreadableMessageError
 from millstream.keys import Keys
 from millstream.lifecycle import Progress, Stop
-from millstream.messages import Report, hints, unpack_report
+from millstream.messages import NEWER_SECONDS, Report, hints, unpack_report
 from millstream.store.membership import Member
 from millstream.store.store import Store
 from millstream.store.stream import Entry
@@ -24,7 +24,6 @@ log = structlog.get_logger()
 READ: Final = 200  # messages a read and stream
 MAX_ACTIVE: Final = 1000  # decisions on their way; no more is read until some are done
 AGAIN_SECONDS: Final = 0.2  # between two looks for a definition while Redis is away
-NEWER_SECONDS: Final = 1.0  # how long a message of a newer format is kept before others may read it
 
 
 class PartitionScheduler:
@@ -47,6 +46,7 @@ class PartitionScheduler:
         async with asyncio.TaskGroup() as group:
             stopping = group.create_task(self._stop_reading())
             while not self._stop or self._active:
+                self._member.check()
                 if len(self._active) < MAX_ACTIVE:
                     await self._read()
                 await self._round()
@@ -140,6 +140,7 @@ class PartitionScheduler:
 
     async def _leave(self) -> None:
         """Decide what a failed last read may have handed to this process without telling it, and go."""
+        self._progress.mark()
         try:
             await asyncio.gather(*self._newer.values())
             for entry in await self._reader.unseen(self._holds):

@@ -4,10 +4,8 @@ from collections import OrderedDict
 from functools import lru_cache
 from typing import Final
 
-import orjson
-
 from millstream.errors import UnreadableMessageError
-from millstream.messages import Report
+from millstream.messages import Report, read_plan
 from millstream.plan import Plan
 from millstream.store.store import Store
 
@@ -17,8 +15,8 @@ DEFINITIONS: Final = 256
 
 @lru_cache(maxsize=DEFINITIONS)
 def compile_plan(definition: bytes) -> Plan:
-    """Make the plan of a canonical definition; many runs share one."""
-    return Plan(orjson.loads(definition))
+    """Make the plan of a canonical definition; many runs share one. Raises UnreadableMessageError."""
+    return read_plan(definition)
 
 
 class Plans:
@@ -38,7 +36,7 @@ class Plans:
             definition = report.definition or await self._store.definition(report.run_id)
             if definition is None:
                 return None
-            plan = _readable(report.run_id, definition)
+            plan = compile_plan(definition)
             self._runs[report.run_id] = plan
             if len(self._runs) > RUNS:
                 self._runs.popitem(last=False)
@@ -51,17 +49,10 @@ class Plans:
         """
         definition = await self._store.definition(run_id)
         try:
-            return _readable(run_id, definition or b"[]")
+            return compile_plan(definition or b"[]")
         except UnreadableMessageError:
             return Plan([])
 
     def forget(self, run_id: str) -> None:
         """Drop a run that has ended."""
         self._runs.pop(run_id, None)
-
-
-def _readable(run_id: str, definition: bytes) -> Plan:
-    try:
-        return compile_plan(definition)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UnreadableMessageError(f"the definition of run {run_id} cannot be read") from error

@@ -9,12 +9,16 @@ import orjson
 import pytest
 
 from flow.conftest import Engine, eventually
+from millstream.errors import RedisUnavailableError
+from millstream.messages import Report
+from millstream.plan import Plan
 from millstream.settings import Settings
 from millstream.store.dead import dead_consumers
 from millstream.store.membership import runner_role, scheduler_role
 from millstream.store.store import Store
 from millstream.store.upkeep import Leave
 from millstream.tasks import Registry
+from scheduler.plans import Plans
 
 ONE = [{"type": "sequential", "tasks": ["t"]}]
 
@@ -197,6 +201,69 @@ async def test_a_task_at_its_last_chance_has_its_runner_to_itself(engine: Engine
     assert [task["attempts"] for task in tasks] == [3, 3]
 
 
+async def test_a_name_is_lost_also_when_a_library_swallows_the_cancellation(
+    engine: Engine, outside: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncio.wait_for of Python 3.11 does when it is cancelled as it completes, and redis-py uses it."""
+    found, swallowed = Plans.of, asyncio.Event()
+
+    async def of(self: Plans, report: Report) -> Plan | None:
+        if not swallowed.is_set():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed.set()
+        return await found(self, report)
+
+    async def nothing() -> None: ...
+
+    engine.tasks.add(nothing, "t")
+    await engine.runner()
+    monkeypatch.setattr(Plans, "of", of)
+    run_id = await engine.post(ONE)
+    client: Any = outside.connector.client
+    keys = outside.keys_of(run_id)
+
+    async def read() -> bool:
+        return bool((await client.xpending(keys.workflows, "schedulers"))["pending"])
+
+    await eventually(read, "the submission to be read")
+    names = {name.decode() for name in await client.zrange(keys.scheduler_beats, 0, -1)}
+    await declare_dead(outside, names)
+    assert (await engine.ended(run_id))["state"] == "success"
+    assert swallowed.is_set()
+
+    async def renamed() -> bool:
+        now = {name.decode() for name in await client.zrange(keys.scheduler_beats, 0, -1)}
+        return bool(now) and not now & names
+
+    await eventually(renamed, "the scheduler to take another name")
+
+
+async def test_an_unreadable_message_is_put_aside_also_when_redis_was_away_for_a_moment(
+    engine: Engine, outside: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    engine.tasks.add(gate.run, "t")
+    await (await engine.runner()).stopped()
+    run_id = await engine.post(ONE)
+    client: Any = outside.connector.client
+    keys = outside.keys_of(run_id)
+    found, asked = Store.definition, asyncio.Event()
+
+    async def definition(self: Store, wanted: str) -> bytes | None:
+        if not asked.is_set():
+            asked.set()
+            raise RedisUnavailableError("away for a moment")
+        return await found(self, wanted)
+
+    monkeypatch.setattr(Store, "definition", definition)
+    await client.xadd(keys.tasks, {"m": orjson.dumps({"v": 1, "run": run_id, "task": 0})})
+    await engine.runner()
+    assert (await engine.ended(run_id))["state"] == "failed"
+    gate.let.set()
+
+
 @pytest.mark.parametrize(
     "written", [b"{", b'{"v": 1, "run": "RUN", "task": 0, "life": "?"}'], ids=["no JSON", "types"]
 )
@@ -226,7 +293,12 @@ async def test_an_unreadable_message_does_no_harm(engine: Engine, outside: Store
     assert (await engine.ended(await engine.post(ONE)))["state"] == "success"
 
 
-async def test_a_run_whose_report_cannot_be_read_ends_failed(engine: Engine, outside: Store) -> None:
+@pytest.mark.parametrize(
+    "broken", [{"gate": "?"}, {"gate": 99, "at": 0}, {"gate": 1, "at": 7}, {"gate": -1, "at": 0}], ids=str
+)
+async def test_a_run_whose_report_cannot_be_read_ends_failed(
+    engine: Engine, outside: Store, broken: dict[str, Any]
+) -> None:
     gate = Gate()
     engine.tasks.add(gate.run, "t")
     await engine.runner()
@@ -234,7 +306,7 @@ async def test_a_run_whose_report_cannot_be_read_ends_failed(engine: Engine, out
     await began(gate, 1)
     client: Any = outside.connector.client
     keys = outside.keys_of(run_id)
-    await client.xadd(keys.reports, {"v": 1, "run": run_id, "gate": "?"})
+    await client.xadd(keys.reports, {"v": 1, "run": run_id, "life": 1, "failed": 0, **broken})
     await client.xadd(keys.reports, {"v": 1, "run": "?"})
     run = await engine.ended(run_id)
     assert run["state"] == "failed"

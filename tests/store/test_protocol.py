@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import redis as sync_redis
 from pydantic import ValidationError
+from redis._parsers import BaseParser
 
 from lab import PARALLEL, SEQUENCE, Lab
 from millstream.errors import ConfigurationError, RedisUnavailableError
@@ -290,6 +291,15 @@ async def test_without_its_group_a_start_is_obsolete_or_unowned_and_harms_no_oth
 def test_what_redis_cannot_do_now_is_tried_again_and_not_a_crash(answer: str) -> None:
     with pytest.raises(RedisUnavailableError), unavailable_as_ours():
         raise sync_redis.ResponseError(answer)
+
+
+@pytest.mark.parametrize(
+    "word", ["OOM command not allowed", "READONLY", "MISCONF", "LOADING", "CLUSTERDOWN The cluster is down", "MASTERDOWN Link down", "TRYAGAIN Multiple keys", "ASK 5 a:1",
+             "MOVED 5 a:1", "NOREPLICAS", "BUSY"],
+)  # fmt: skip
+def test_every_word_by_which_redis_says_not_now_is_an_outage_as_the_client_reads_it(word: str) -> None:
+    with pytest.raises(RedisUnavailableError), unavailable_as_ours():
+        raise BaseParser.parse_error(word)  # type: ignore[no-untyped-call]
 
 
 async def test_a_frozen_node_does_not_hold_up_connections_to_the_others(redis_cluster: str) -> None:

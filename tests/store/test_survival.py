@@ -295,6 +295,25 @@ async def test_a_task_that_nobody_offers_for_long_is_not_deferred_any_more(lab: 
     assert await lab.one(lab.defer(message, offered=await now(lab))) == "deferred", "a live runner knows it"
 
 
+async def test_nothing_is_unknown_for_too_long_while_redis_has_just_come_back(lab: Lab) -> None:
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.redis.hset(lab.keys.run(lab.run_id), "u0", 5)
+    await lab.redis.hset(lab.keys.sweep, "quiet", await now(lab) + 60_000)
+    assert await lab.one(lab.defer(message)) == "deferred"
+
+
+async def test_a_message_of_a_task_whose_gate_is_not_open_is_buried_and_no_more(lab: Lab) -> None:
+    await lab.submit(PARALLEL)
+    entry = await lab.redis.xadd(lab.keys.tasks, {"m": "{}"})
+    await lab.redis.xreadgroup("runners", lab.name, {lab.keys.tasks: ">"})
+    fields = [b"m", b'{"run": "%s", "task": 0}' % lab.run_id.encode()]
+    item = await letter_of(lab.store, lab.keys, Entry(lab.keys.tasks, entry, fields), "broken")
+    assert await lab.one(item) == "done"
+    assert await lab.redis.xlen(lab.keys.dead_letters) == 1
+    assert await lab.redis.xlen(lab.keys.tasks) == 0
+    assert await lab.status() == {"a": "pending", "b": "pending"}
+
+
 async def test_the_catalog_tells_when_a_task_was_last_offered(lab: Lab) -> None:
     catalog = lab.store.partitions[0].catalog
     zero = lab.store.channel(lab.store.partitions[0])

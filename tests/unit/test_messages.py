@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.errors import UnreadableMessageError
-from millstream.messages import VERSION, TaskMessage, pack_task, unpack_report, unpack_task
+from millstream.messages import VERSION, TaskMessage, hints, pack_task, unpack_report, unpack_task
 from millstream.plan import ROOT, SUBMITTED, Open, OpenedTask, Plan, decide
 
 RUN = "7d0f6f0e-5d5c-4c5e-9a6b-0c9c6c0f1b55"
@@ -130,3 +130,8 @@ def test_a_report_with_another_version_or_a_wrong_field_cannot_be_read(name: str
 def test_a_report_with_a_name_and_no_value_cannot_be_read() -> None:
     with pytest.raises(UnreadableMessageError):
         unpack_report("reports", b"9-0", [*fields(**REPORT), b"more"])
+
+
+@pytest.mark.parametrize("epoch", ["²", "9" * 5000, "-1", "", "x"])
+def test_hints_never_stumble(epoch: str) -> None:
+    assert hints([b"m", b"[1]", b"e", epoch.encode()]).epoch == 1

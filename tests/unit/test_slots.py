@@ -196,7 +196,7 @@ async def test_alone_waits_until_nothing_runs_and_nothing_else_is_given_out(make
     shop = make(3)
     await shop.put(0, 1)
     await shop.until(lambda: shop.running == {0, 1})
-    waiting = asyncio.create_task(shop.share.alone(bool))
+    waiting = asyncio.create_task(shop.share.alone(bool, 10))
     await asyncio.sleep(0)
     assert await shop.slots.reserve(3, bool, 0) == 0
     assert shop.slots.take_free() == 0
@@ -216,8 +216,8 @@ async def test_alone_waits_until_nothing_runs_and_nothing_else_is_given_out(make
 async def test_only_one_is_alone_at_a_time(make: Make) -> None:
     slots = make(2).slots
     first, second = slots.share(), slots.share()
-    assert await first.alone(bool)
-    waiting = asyncio.create_task(second.alone(bool))
+    assert await first.alone(bool, 10)
+    waiting = asyncio.create_task(second.alone(bool, 10))
     await asyncio.sleep(0)
     assert not waiting.done()
     first.release()
@@ -231,7 +231,7 @@ async def test_only_one_is_alone_at_a_time(make: Make) -> None:
 async def test_whoever_waits_to_be_alone_learns_that_it_should_stop(make: Make) -> None:
     shop, stop = make(1), asyncio.Event()
     await shop.put(0)
-    waiting = asyncio.create_task(shop.share.alone(stop.is_set))
+    waiting = asyncio.create_task(shop.share.alone(stop.is_set, 10))
     await asyncio.sleep(0)
     stop.set()
     shop.share.wake()
@@ -262,3 +262,15 @@ async def test_a_closed_share_lets_run_what_may_not_be_cancelled(make: Make) -> 
     assert shop.slots.free == 1
     shop.let_go(1)
     assert await shop.slots.reserve(2, bool, 10) >= 1
+
+
+async def test_who_wants_to_be_alone_does_not_wait_for_long_ones_for_ever(make: Make) -> None:
+    shop = make(3)
+    await shop.put(0)
+    await shop.until(lambda: shop.running == {0})
+    assert await shop.share.alone(bool, 0)
+    assert shop.running == {0}
+    assert shop.slots.take_free() == 0, "but nothing new is started"
+    shop.share.release()
+    shop.share.together()
+    assert shop.slots.take_free() == 2

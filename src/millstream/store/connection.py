@@ -30,6 +30,15 @@ NODE_SECONDS: Final = 1.0  # for one cluster node to say which slots it knows
 _NOT_NOW = re.compile(
     r"\b(UNBLOCKED|BUSY|OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|MOVED|ASK|TRYAGAIN|NOREPLICAS)\b"
 )
+# The same, where the client has taken the word out of the text and made a class of it; a master that is down is one
+# of the cluster's, and a Redis that loads a lost connection.
+_NOT_NOW_ERRORS = (
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    exceptions.AskError,
+    exceptions.TryAgainError,
+    exceptions.ClusterDownError,
+)
 
 
 @contextlib.contextmanager
@@ -45,9 +54,7 @@ def unavailable_as_ours() -> Iterator[None]:
         raise RedisUnavailableError(f"Redis cannot be reached: {error}") from error
     except exceptions.ResponseError as error:
         text = f"{type(error).__name__} {error}"
-        if isinstance(
-            error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError | exceptions.MovedError
-        ) or (_NOT_NOW.search(text)):
+        if isinstance(error, _NOT_NOW_ERRORS) or _NOT_NOW.search(text):
             raise RedisUnavailableError(f"Redis cannot take this now: {error}") from error
         raise
     except exceptions.RedisClusterException as error:

@@ -131,11 +131,12 @@ class Heartbeat:
             await channel.close()
 
     async def _watch(self) -> None:
-        limit = self._settings.loop_stall_seconds
+        limit, over = self._settings.loop_stall_seconds, 0
         while True:
             await asyncio.sleep(min(limit / 4, 1.0))
             age = max((progress.age() for progress in self._loops), default=0.0)
-            if age > limit:
+            over = over + 1 if age > limit else 0
+            if over > 1:  # a whole process that was frozen has one look over the limit when it wakes
                 log.critical(
                     "loop_stalled", seconds=round(age, 1), limit=limit, means="the process ends itself"
                 )

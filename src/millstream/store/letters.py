@@ -1,10 +1,9 @@
 """Dead letters: how a task message that cannot be read is settled, so that its run does not wait for it for ever."""
 
-import orjson
-
+from millstream.errors import UnreadableMessageError
 from millstream.keys import RUNNERS, Keys
-from millstream.messages import hints
-from millstream.plan import Plan, Task
+from millstream.messages import hints, read_plan
+from millstream.plan import Task
 from millstream.store.store import Store
 from millstream.store.stream import Entry
 from millstream.store.upkeep import DeadLetter, DeadLetterTask
@@ -30,7 +29,7 @@ async def letter_of(store: Store, keys: Keys, entry: Entry, reason: str) -> Dead
 def _task(definition: bytes | None, number: int) -> Task | None:
     """Find a task by its number in a definition, which may itself be broken."""
     try:
-        tasks = Plan(orjson.loads(definition or b"[]")).tasks
-    except (KeyError, TypeError, ValueError):
+        tasks = read_plan(definition or b"[]").tasks
+    except UnreadableMessageError:
         return None
     return tasks[number] if 0 <= number < len(tasks) else None

@@ -71,7 +71,12 @@ class Member:
         if not self._leaving and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._lost.set)
 
+    def check(self) -> None:
+        """Ask at every round: a cancellation alone may get lost in a library's wait. Raises NameLostError."""
+        if self._lost.is_set():
+            raise NameLostError(f"{self.name} was declared dead")
+
     async def keep(self) -> None:
         """Wait for as long as the name is kept. Raises NameLostError."""
         await self._lost.wait()
-        raise NameLostError(f"{self.name} was declared dead")
+        self.check()

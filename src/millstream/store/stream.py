@@ -74,12 +74,22 @@ class GroupReader:
             await self._failed(error)
         return []
 
+    async def look(self, holds: Holds) -> list[Entry]:
+        """Give own pending entries that the caller does not hold, and read nothing new, when that is due."""
+        if not self._recovering and not self._is_due():
+            return []
+        self._recovering = True
+        return await self.read(1, holds, block=False)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._looked > self._block_ms / 1000
+
     async def _read(self, count: int, holds: Holds, *, block: bool) -> list[Entry]:
         try:
             with unavailable_as_ours():
                 if self._connection is None:
                     await self._connect()
-                if self._recovering or time.monotonic() - self._looked > self._block_ms / 1000:
+                if self._recovering or self._is_due():
                     return await self._own_pending(holds)
                 return await self._exchange(count, ">", block=block)
         except exceptions.ResponseError as error:
@@ -90,9 +100,13 @@ class GroupReader:
 
     async def _connect(self) -> None:
         connection = await self._connector.connect(self._streams[0])
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await connection.send_command("CLIENT", "ID")
-            self._client_id = await connection.read_response()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.send_command("CLIENT", "ID")
+                self._client_id = await connection.read_response()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
         self._connection = connection
 
     async def _own_pending(self, holds: Holds) -> list[Entry]:

@@ -7,11 +7,11 @@
 -- INCLUDE: acknowledge gate fail_task bury
 
 local function item()
-  local found = redis.call('HMGET', run, 'state', 'life', 'e' .. task)
+  local found = redis.call('HMGET', run, 'state', 'life', 'e' .. task, 'g' .. gate)
   local state = redis.call('HGET', status, id)
   if not acknowledge(tasks, runners, entry) then return 'done' end
   bury(tasks, entry, reason, run_id, id)
-  if found[1] == 'running' and (found[3] or '1') == epoch and (state == 'running' or state == 'pending') then
+  if found[1] == 'running' and (found[3] or '1') == epoch and (found[4] or counts == '0') and (state == 'running' or state == 'pending') then
     fail_task(status, run, outcomes, run_id, found[2] or '1', task, id, gate, at, counts, 'UnreadableMessageError', reason)
   end
   return 'done'

@@ -1,7 +1,8 @@
 -- A runner that lacks a task's function gives it back by a timer, uncounted; the delay grows with the time for which it
 -- has been unknown. When no live runner has offered it for `unknown_ms` nothing is written, and the caller ends it.
 -- `offered`: when it was last offered, by Redis's clock.
--- KEYS: tasks timers
+-- After Redis was away nobody could offer: nothing expires while it is quiet.
+-- KEYS: tasks timers sweep
 -- ARGV: runners unknown_ms
 -- EACH KEYS: status run
 -- EACH ARGV: entry life epoch task id offered timer
@@ -19,7 +20,8 @@ local function item()
     return 'stale'
   end
   local first = tonumber(found[4]) or now
-  if now - math.max(first, offered) >= tonumber(unknown_ms) then return 'expired' end
+  if now - math.max(first, offered) >= tonumber(unknown_ms)
+    and now >= (tonumber(redis.call('HGET', sweep, 'quiet')) or 0) then return 'expired' end
   if not acknowledge(tasks, runners, entry) then return 'stale' end
   local due = now + math.min(math.max((now - first) / 2, SHORTEST), LONGEST)
   redis.call('ZADD', timers, string.format('%.0f', due), timer)
