@@ -57,6 +57,24 @@ def test_work_that_redis_refuses_to_take_goes_on_when_it_takes_it_again(
     room.settled()
 
 
+def test_starts_that_a_full_redis_refuses_do_not_hold_up_reports(make_room: Callable[..., Room]) -> None:
+    """A report makes room. Were it sent with the refused start only, a full Redis would stay full."""
+    room = make_room(lease_seconds=30)
+    _, _, runner = room.start("api", "scheduler", "runner")
+    first = room.submit(stage("sequential", "held"))
+    room.executed("held")
+    runner.freeze()
+    room.submit(stage("sequential", "good"))
+    wait_until(lambda: room.redis.xlen("tasks") == 2, "the second task to be opened")
+    with full(room):
+        room.open()
+        runner.thaw()
+        wait_until(lambda: room.redis.hget(f"workflow:{first}", "held") == "success", "the report", 30)
+        assert not room.executions("good")
+    room.all_ended()
+    room.settled()
+
+
 def redis_seconds(room: Room) -> float:
     seconds, microseconds = room.redis.time()
     return float(seconds + microseconds / 1e6)

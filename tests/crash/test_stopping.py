@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from crash.house import Room, stage
+from servers import wait_until
 
 
 def instant(timestamp: str) -> float:
@@ -81,4 +82,21 @@ def test_an_api_that_is_stopped_answers_what_it_had_begun(room: Room) -> None:
     assert new.alive()
     assert len(room.all_ended()) == 30
     assert room.redis.zcard("runs") == 30
+    room.settled()
+
+
+def test_a_grace_period_longer_than_the_stall_limit_is_waited_for(make_room: Callable[..., Room]) -> None:
+    room = make_room(grace_seconds=60, loop_stall_seconds=1.5)
+    _, _, runner = room.start("api", "scheduler", "runner")
+    run_id = room.submit(stage("parallel", "held_on_loop", "held"))
+    room.executed("held_on_loop")
+    room.executed("held")
+    runner.terminate()
+    begun = room.redis.time()[0]
+    wait_until(lambda: room.redis.time()[0] > begun + 5 or not runner.alive(), "the stall limit to pass")
+    assert runner.alive(), runner.output()
+    room.open()
+    assert runner.exit_code() == 0
+    assert {task["attempts"] for task in room.ended(run_id).values()} == {1}
+    assert not runner.events("loop_stalled")
     room.settled()
