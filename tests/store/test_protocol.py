@@ -302,6 +302,13 @@ def test_every_word_by_which_redis_says_not_now_is_an_outage_as_the_client_reads
         raise BaseParser.parse_error(word)  # type: ignore[no-untyped-call]
 
 
+def test_a_connection_that_uvloop_finds_closed_is_an_outage_and_no_other_error_is() -> None:
+    with pytest.raises(RedisUnavailableError), unavailable_as_ours():
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+    with pytest.raises(RuntimeError, match="mistake"), unavailable_as_ours():
+        raise RuntimeError("a mistake")
+
+
 async def test_a_frozen_node_does_not_hold_up_connections_to_the_others(redis_cluster: str) -> None:
     with socket.socket() as deaf:  # it listens and never answers, as a frozen process does
         deaf.bind(("127.0.0.1", 0))

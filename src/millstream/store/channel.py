@@ -16,7 +16,7 @@ from redis.asyncio.connection import Connection
 
 from millstream.errors import RedisUnavailableError
 from millstream.keys import Keys
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours, write
+from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
 from millstream.store.scripts import BATCH, Script, load
 from millstream.store.transitions import TRANSITIONS, Transition, script_name
 
@@ -97,7 +97,7 @@ class Channel:
         packed = [self._pack(kind, [items[n] for n in numbers]) for kind, numbers in calls]
         seconds = self._answer_seconds + sum(map(len, packed)) / SLOWEST_BYTES_PER_SECOND
         limit.reschedule(asyncio.get_running_loop().time() + seconds)
-        await write(connection, packed)
+        await connection.send_packed_command(packed, check_health=False)
         unknown = []
         for kind, numbers in calls:
             try:

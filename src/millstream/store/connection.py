@@ -39,6 +39,7 @@ _NOT_NOW_ERRORS = (
     exceptions.TryAgainError,
     exceptions.ClusterDownError,
 )
+_CLOSED = "the handler is closed"  # uvloop's words, a RuntimeError, for a connection that was reset while it was idle
 
 
 @contextlib.contextmanager
@@ -57,19 +58,12 @@ def unavailable_as_ours() -> Iterator[None]:
         if isinstance(error, _NOT_NOW_ERRORS) or _NOT_NOW.search(text):
             raise RedisUnavailableError(f"Redis cannot take this now: {error}") from error
         raise
+    except RuntimeError as error:
+        if _CLOSED not in str(error):
+            raise
+        raise RedisUnavailableError(f"The connection to Redis was closed: {error}") from error
     except exceptions.RedisClusterException as error:
         raise RedisUnavailableError(f"The Redis Cluster cannot be reached: {error}") from error
-
-
-async def write(connection: Connection, packed: list[bytes]) -> None:
-    """Send packed commands. Raises redis-py's ConnectionError when the connection is gone.
-
-    uvloop says RuntimeError when a proxy has reset a connection that was idle.
-    """
-    try:
-        await connection.send_packed_command(packed, check_health=False)
-    except RuntimeError as error:
-        raise exceptions.ConnectionError(f"the connection was closed: {error}") from error
 
 
 class Connector:

@@ -18,7 +18,7 @@ from redis.asyncio.connection import Connection
 from millstream.errors import RedisUnavailableError
 from millstream.lifecycle import Progress
 from millstream.store.channel import backoff
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours, write
+from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
 
 log = structlog.get_logger()
 Holds = Callable[[str, bytes], bool]
@@ -126,7 +126,7 @@ class GroupReader:
         )  # fmt: skip
         try:
             async with asyncio.timeout((self._block_ms / 1000 if block else ANSWER_SECONDS) + MARGIN_SECONDS):
-                await write(connection, [hiredis.pack_command(command)])
+                await connection.send_packed_command([hiredis.pack_command(command)], check_health=False)
                 answer: list[tuple[bytes, list[tuple[bytes, list[bytes]]]]] = (
                     await connection.read_response() or []
                 )
