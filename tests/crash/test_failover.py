@@ -42,11 +42,12 @@ def sentinel(directory: Path, master: Server) -> Iterator[redis.Redis]:
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
     """A master and its replica."""
-    master = Server(tmp_path / "master")
-    replica = Server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master.port))
-    yield master, replica
-    replica.stop()
-    master.stop()
+    with contextlib.ExitStack() as stopping:
+        master = Server(tmp_path / "master")
+        stopping.callback(master.stop)
+        replica = Server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master.port))
+        stopping.callback(replica.stop)
+        yield master, replica
 
 
 def port_of(watcher: Any) -> int:
