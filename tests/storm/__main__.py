@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -45,6 +46,7 @@ def storm(told: argparse.Namespace, directory: Path) -> bool:
 
 def main() -> int:
     told = parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as with Ctrl-C, no process is left behind
     directory = told.logs or Path(tempfile.mkdtemp(prefix="storm-"))
     well = False
     try:
