@@ -60,4 +60,6 @@ def sum_up_processes(partitions: Sequence[Partition]) -> None:
         if not number and not any(p.waiting for p in partitions):
             ledger.warn(CHECK, f"no {role} is live; no run waits for one")
     if any(p.quiet for p in partitions):
-        ledger.warn(CHECK, "Redis was away a moment ago: for one lease nobody is declared dead")
+        ledger.warn(
+            CHECK, "the engine began or Redis was away a moment ago: for one lease nobody is declared dead"
+        )
