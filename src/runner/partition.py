@@ -43,7 +43,7 @@ class PartitionRunner:
         progress: Progress,
         stop: Stop,
     ) -> None:
-        self.ending = False
+        self._ending = False
         self._member = member
         self._registry = registry
         self._progress = progress
@@ -63,7 +63,7 @@ class PartitionRunner:
 
     def is_ending(self) -> bool:
         """Whether cancellations come from the runner, and not from the tasks themselves."""
-        return self.ending
+        return self._ending
 
     async def run(self) -> None:
         """Run until asked to stop: no more reading, then the grace period, then hand back what is left."""
@@ -75,7 +75,7 @@ class PartitionRunner:
             await self._reader.stop()
             await reading
             await self._until(lambda: not self._is_busy(), self._settings.grace_seconds, "grace_period_over")
-            self.ending = True
+            self._ending = True
             await self._share.close()
             await self._aside.close()
             await self._until(
@@ -86,7 +86,7 @@ class PartitionRunner:
 
     async def drop(self) -> None:
         """Let go of everything, because the name is lost: others have it now. Threads run to their end, unheard."""
-        self.ending = True
+        self._ending = True
         self.work.held.clear()
         await self._aside.close()
         await self._share.close(lambda job: self._registry[job[1].name].is_async)

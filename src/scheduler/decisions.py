@@ -16,7 +16,7 @@ from millstream.store.transitions import (
     OpenTasks,
     SkipTasks,
     Transition,
-)  # fmt: skip
+)
 
 UNKNOWN_GATE: Final = -2  # of a report that cannot be read
 
@@ -46,10 +46,9 @@ def steps_of(report: Report, plan: Plan | None) -> Steps:
     """
     if plan is None:
         return [End(failed=True)]
-    first = SUBMITTED if report.gate == ROOT else 0
-    if not 0 <= report.gate < len(plan.gates) or not first <= report.at < len(
-        plan.gates[report.gate].children
-    ):
+    gates, first = plan.gates, SUBMITTED if report.gate == ROOT else 0
+    is_known = 0 <= report.gate < len(gates) and first <= report.at < len(gates[report.gate].children)
+    if not is_known:
         raise UnreadableMessageError(
             f"run {report.run_id} has no gate {report.gate} with a child {report.at}"
         )

@@ -314,6 +314,17 @@ async def test_a_message_of_a_task_whose_gate_is_not_open_is_buried_and_no_more(
     assert await lab.status() == {"a": "pending", "b": "pending"}
 
 
+async def test_a_message_that_names_a_gate_which_is_not_open_stops_no_script(lab: Lab) -> None:
+    one, other = await lab.opened_run(PARALLEL)
+    assert await lab.one(lab.finish(one)._replace(gate=99)) == "recorded"
+    await lab.redis.hset(lab.keys.run(lab.run_id), "l1", 2)
+    await lab.one(lab.start(other))
+    await lab.leave()
+    assert await lab.one(lab.take_over(other)._replace(gate=98)) == "dead_lettered"
+    assert await lab.status() == {"a": "success", "b": "failed"}
+    assert await lab.quiet()
+
+
 async def test_the_catalog_tells_when_a_task_was_last_offered(lab: Lab) -> None:
     catalog = lab.store.partitions[0].catalog
     zero = lab.store.channel(lab.store.partitions[0])

@@ -4,15 +4,16 @@
 -- EACH KEYS: status run outcomes
 -- EACH ARGV: entry run_id epoch task id gate at counts reason
 -- REPLIES: done
--- INCLUDE: acknowledge gate fail_task bury
+-- INCLUDE: acknowledge gate fail_task bury current
 
 local function item()
   local found = redis.call('HMGET', run, 'state', 'life', 'e' .. task, 'g' .. gate)
   local state = redis.call('HGET', status, id)
   if not acknowledge(tasks, runners, entry) then return 'done' end
   bury(tasks, entry, reason, run_id, id)
-  if found[1] == 'running' and (found[3] or '1') == epoch and (found[4] or counts == '0') and (state == 'running' or state == 'pending') then
-    fail_task(status, run, outcomes, run_id, found[2] or '1', task, id, gate, at, counts, 'UnreadableMessageError', reason)
+  local life = found[2] or '1' -- its own cannot be read; epochs never begin anew, so the epoch tells
+  if is_current(found[1], life, life, found[3], epoch, state) and (found[4] or counts == '0') then
+    fail_task(status, run, outcomes, run_id, life, task, id, gate, at, counts, 'UnreadableMessageError', reason)
   end
   return 'done'
 end

@@ -1,7 +1,8 @@
 -- Count a gate's ended child: adds the fields to write to `fields`. Answers whether the gate is empty now, and
--- whether a child has failed. `left` and `failed_before` are what the run's hash holds of the gate.
+-- whether a child has failed. `left` and `failed_before` are what the run's hash holds of the gate: nothing, when a
+-- damaged message names a gate that is not open. That must not stop a script in its middle; the doctor finds such a run.
 local function count_gate(fields, gate, left, failed_before, failed)
-  left = left - 1
+  left = (tonumber(left) or 0) - 1
   local n = #fields
   fields[n + 1], fields[n + 2] = 'g' .. gate, string.format('%.0f', left)
   if failed then fields[n + 3], fields[n + 4] = 'f' .. gate, '1' end
