@@ -9,7 +9,7 @@ import structlog
 from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.plan import Plan
 from millstream.settings import Settings
-from millstream.store.channel import Collector
+from millstream.store.collector import Collector
 from millstream.store.store import RunRecord, Store
 from millstream.store.transitions import Submit
 
