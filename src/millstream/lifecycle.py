@@ -86,3 +86,19 @@ async def until_available(
         else:
             return True
     return False
+
+
+async def periodically(
+    work: Callable[[], Awaitable[float]], stop: Stop, *, doing: str, retry_seconds: float, first: float = 0.0
+) -> None:
+    """Call until asked to stop, the first time after `first` seconds; each call gives the seconds until the next.
+
+    While Redis is away that is logged, and the call made again after `retry_seconds`.
+    """
+    pause = first
+    while not await stop.within(pause):
+        try:
+            pause = await work()
+        except RedisUnavailableError as error:
+            log.warning("redis_unavailable", doing=doing, error=str(error))
+            pause = retry_seconds

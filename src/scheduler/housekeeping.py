@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from millstream.errors import RedisUnavailableError
 from millstream.keys import Keys
-from millstream.lifecycle import Stop
+from millstream.lifecycle import Stop, periodically
 from millstream.states import ENDED_RUN
 from millstream.store.store import Store
 from millstream.store.transitions import Transition
@@ -24,20 +23,22 @@ class Housekeeping:
         self._trims: list[Transition] = [TrimRuns(keys.runs_in(state)) for state in sorted(ENDED_RUN)]
         self._trims.append(TrimLetters(keys.dead_letters))
         self._catalog = keys.catalog if keys.partition == 0 else ""
+        self._rounds = 0
         self._pause = min(TRIM_SECONDS, max(1.0, store.settings.retention_seconds / 3))
 
     async def run(self) -> None:
         """Trim until asked to stop."""
-        more, rounds = False, 0
-        while more or not await self._stop.within(self._pause):
-            try:
-                more = "more" in await self._channel.exchange(self._trims) and not self._stop
-                rounds += 1
-                if self._catalog and rounds % CATALOG_ROUNDS == 0:
-                    await self.trim_catalog()
-            except RedisUnavailableError:
-                more = False
+        pause = self._pause
+        await periodically(self.trim, self._stop, doing="trimming", retry_seconds=pause, first=pause)
         await self._channel.close()
+
+    async def trim(self) -> float:
+        """Trim a little; gives the seconds until the next time. Raises RedisUnavailableError."""
+        replies = await self._channel.exchange_twice(self._trims)
+        self._rounds += 1
+        if self._catalog and self._rounds % CATALOG_ROUNDS == 0:
+            await self.trim_catalog()
+        return 0.0 if "more" in replies else self._pause
 
     async def trim_catalog(self) -> None:
         """Forget tasks that no runner has offered for long. Raises RedisUnavailableError."""

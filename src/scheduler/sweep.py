@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
-from millstream.errors import NewerMessageError, RedisUnavailableError, UnreadableMessageError
+from millstream.errors import NewerMessageError, UnreadableMessageError
 from millstream.keys import Keys
-from millstream.lifecycle import Stop
+from millstream.lifecycle import Stop, periodically
 from millstream.messages import TaskMessage, unpack_task
 from millstream.store.dead import CHUNK, DeadConsumer, dead_consumers, pending_entries
 from millstream.store.letters import letter_of
@@ -37,13 +37,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until asked to stop, at least three times a lease, and when the next beat could have expired."""
-        pause = 0.0
-        while not await self._stop.within(pause):
-            try:
-                pause = await self.sweep()
-            except RedisUnavailableError as error:
-                log.warning("redis_unavailable", doing="sweeping", error=str(error))
-                pause = self._pause
+        await periodically(self.sweep, self._stop, doing="sweeping", retry_seconds=self._pause)
         await self._channel.close()
 
     async def sweep(self) -> float:

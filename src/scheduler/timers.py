@@ -4,9 +4,9 @@ from typing import Final
 
 import structlog
 
-from millstream.errors import RedisUnavailableError, UnreadableMessageError
+from millstream.errors import UnreadableMessageError
 from millstream.keys import Keys
-from millstream.lifecycle import Stop
+from millstream.lifecycle import Stop, periodically
 from millstream.messages import unpack_timer
 from millstream.store.dead import due_timers
 from millstream.store.store import Store
@@ -15,6 +15,7 @@ from millstream.store.transitions import FireTimer
 log = structlog.get_logger()
 POLL_SECONDS: Final = 0.45  # no timer is set for less than half a second, so each is seen before it is due
 MARGIN_SECONDS: Final = 0.002
+RETRY_SECONDS: Final = 1.0  # while Redis is away nothing can fire; each try costs a millisecond of CPU
 
 
 class Timers:
@@ -32,13 +33,7 @@ class Timers:
 
     async def run(self) -> None:
         """Fire what is due until asked to stop."""
-        pause = 0.0
-        while not await self._stop.within(pause):
-            try:
-                pause = await self.fire()
-            except RedisUnavailableError as error:
-                log.warning("redis_unavailable", doing="timers", error=str(error))
-                pause = POLL_SECONDS
+        await periodically(self.fire, self._stop, doing="timers", retry_seconds=RETRY_SECONDS)
         await self._channel.close()
 
     async def fire(self) -> float:
