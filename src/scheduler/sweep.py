@@ -12,7 +12,7 @@ from millstream.errors import NewerMessageError, UnreadableMessageError
 from millstream.keys import Keys
 from millstream.lifecycle import Stop, periodically
 from millstream.messages import TaskMessage, unpack_task
-from millstream.store.dead import CHUNK, DeadConsumer, dead_consumers, pending_entries
+from millstream.store.dead import CHUNK, DeadConsumer, Lookout
 from millstream.store.letters import letter_of
 from millstream.store.membership import Role, runner_role, scheduler_role
 from millstream.store.store import Store
@@ -32,12 +32,14 @@ class Sweeper:
         self._keys = keys
         self._stop = stop
         self._channel = store.channel(keys)
+        self._lookout = Lookout(store, keys)
         self._roles = (runner_role(keys), scheduler_role(keys))
         self._pause = store.settings.lease_seconds / 3
 
     async def run(self) -> None:
         """Sweep until asked to stop, at least three times a lease, and when the next beat could have expired."""
         await periodically(self.sweep, self._stop, doing="sweeping", retry_seconds=self._pause)
+        await self._lookout.close()
         await self._channel.close()
 
     async def sweep(self) -> float:
@@ -48,14 +50,14 @@ class Sweeper:
         if "quiet" in replies:
             return self._pause
         for role in self._roles:
-            for consumer in await dead_consumers(self._store, role):
+            for consumer in await self._lookout.dead_consumers(role):
                 await self._empty(role, consumer)
         return min(self._pause, *(int(reply) / 1000 + MARGIN_SECONDS for reply in replies))
 
     async def _empty(self, role: Role, dead: DeadConsumer) -> None:
         """Take over all that is pending for a dead consumer, in bounded steps, then delete it."""
         found: Counter[str] = Counter()
-        while entries := await pending_entries(self._store, dead.stream, role.group, dead.name):
+        while entries := await self._lookout.pending_entries(dead.stream, role.group, dead.name):
             items = [await self._settlement(role, dead, entry) for entry in entries]
             replies = await self._channel.exchange_twice(items)
             for item, reply in zip(items, replies, strict=True):

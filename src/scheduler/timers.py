@@ -8,7 +8,7 @@ from millstream.errors import UnreadableMessageError
 from millstream.keys import Keys
 from millstream.lifecycle import Stop, periodically
 from millstream.messages import unpack_timer
-from millstream.store.dead import due_timers
+from millstream.store.dead import Lookout
 from millstream.store.store import Store
 from millstream.store.transitions import FireTimer
 
@@ -22,10 +22,10 @@ class Timers:
     """Fires one partition's timers. Every scheduler does; a timer that is removed fires for whom removed it."""
 
     def __init__(self, store: Store, keys: Keys, stop: Stop) -> None:
-        self._store = store
         self._keys = keys
         self._stop = stop
         self._channel = store.channel(keys)
+        self._lookout = Lookout(store, keys)
         self._passed = (
             0  # timers of a newer version, which will fire them; the readable ones stand behind them
         )
@@ -34,11 +34,12 @@ class Timers:
     async def run(self) -> None:
         """Fire what is due until asked to stop."""
         await periodically(self.fire, self._stop, doing="timers", retry_seconds=RETRY_SECONDS)
+        await self._lookout.close()
         await self._channel.close()
 
     async def fire(self) -> float:
         """Fire what is due now; gives the seconds until the next look. Raises RedisUnavailableError."""
-        due, following = await due_timers(self._store, self._keys, self._passed)
+        due, following = await self._lookout.due_timers(self._passed)
         items = [item for timer in due if (item := self._item(timer))]
         if items:
             await self._channel.exchange_twice(items)

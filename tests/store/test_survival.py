@@ -1,11 +1,13 @@
 """What the transitions promise when processes die: beats, the quiet lease, take-over, timers, dead letters."""
 
+from collections.abc import AsyncIterator
+
 import orjson
 import pytest
 
 from lab import PARALLEL, SEQUENCE, Lab
 from millstream.messages import TaskMessage, unpack_task
-from millstream.store.dead import dead_consumers, due_timers, pending_entries
+from millstream.store.dead import Lookout
 from millstream.store.letters import letter_of
 from millstream.store.membership import runner_role, scheduler_role
 from millstream.store.stream import Entry
@@ -22,6 +24,13 @@ from millstream.store.upkeep import (
 
 LEASE = 1500  # ms; the lab's
 HOUR = 3_600_000
+
+
+@pytest.fixture
+async def lookout(lab: Lab) -> AsyncIterator[Lookout]:
+    opened = Lookout(lab.store, lab.keys)
+    yield opened
+    await opened.close()
 
 
 def sweep(lab: Lab) -> DeclareDead:
@@ -242,30 +251,42 @@ async def test_messages_of_a_living_scheduler_are_left_alone(lab: Lab) -> None:
     await channel.close()
 
 
-async def test_a_consumer_without_any_beat_is_dead(lab: Lab) -> None:
+async def test_a_consumer_without_any_beat_is_dead(lab: Lab, lookout: Lookout) -> None:
     (message,) = await lab.opened_run(SEQUENCE)
-    assert await dead_consumers(lab.store, runner_role(lab.keys)) == []
+    assert await lookout.dead_consumers(runner_role(lab.keys)) == []
     await lab.leave()
-    assert await dead_consumers(lab.store, runner_role(lab.keys)) == [(lab.keys.tasks, lab.name)]
-    streams = {stream for stream, _ in await dead_consumers(lab.store, scheduler_role(lab.keys))}
+    assert await lookout.dead_consumers(runner_role(lab.keys)) == [(lab.keys.tasks, lab.name)]
+    streams = {stream for stream, _ in await lookout.dead_consumers(scheduler_role(lab.keys))}
     assert lab.keys.workflows in streams
-    (entry,) = await pending_entries(lab.store, lab.keys.tasks, "runners", lab.name)
+    (entry,) = await lookout.pending_entries(lab.keys.tasks, "runners", lab.name)
     assert unpack_task(entry.id, entry.fields) == message
 
 
-async def test_without_groups_nobody_is_dead(lab: Lab) -> None:
+async def test_who_looks_on_sees_through_a_lost_connection_and_a_redis_that_forgot_its_scripts(
+    lab: Lab, lookout: Lookout
+) -> None:
+    await lab.redis.script_flush()
+    assert await lookout.dead_consumers(runner_role(lab.keys)) == []
+    await lab.redis.script_flush()
+    assert await lookout.due_timers() == ([], None)
+    nodes = {"target_nodes": "primaries"} if len(lab.store.partitions) > 1 else {}
+    await lab.redis.client_kill_filter(_type="normal", skipme=True, **nodes)
+    assert await lookout.due_timers() == ([], None)
+
+
+async def test_without_groups_nobody_is_dead(lab: Lab, lookout: Lookout) -> None:
     await lab.redis.delete(lab.keys.tasks)
-    assert await dead_consumers(lab.store, runner_role(lab.keys)) == []
-    assert await pending_entries(lab.store, lab.keys.tasks, "runners", lab.name) == []
+    assert await lookout.dead_consumers(runner_role(lab.keys)) == []
+    assert await lookout.pending_entries(lab.keys.tasks, "runners", lab.name) == []
 
 
-async def test_a_task_that_a_runner_lacks_comes_again_by_a_timer(lab: Lab) -> None:
+async def test_a_task_that_a_runner_lacks_comes_again_by_a_timer(lab: Lab, lookout: Lookout) -> None:
     (message,) = await lab.opened_run(SEQUENCE)
     assert await lab.one(lab.defer(message)) == "deferred"
     assert await lab.quiet()
     ((timer, due),) = await lab.redis.zrange(lab.keys.timers, 0, -1, withscores=True)
     assert 0 < due - await now(lab) <= 500
-    found, following = await due_timers(lab.store, lab.keys)
+    found, following = await lookout.due_timers()
     assert found == []
     assert following is not None
     assert await lab.one(lab.fire(timer)) == "early"

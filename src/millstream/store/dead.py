@@ -1,13 +1,10 @@
-"""What a sweep looks at: consumers whose process is dead, and what is pending for them.
+"""What schedulers look for: consumers whose process is dead, what is pending for them, timers that are due."""
 
-Each is one small script, so that what it answers was true at one instant.
-"""
-
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from millstream.keys import Keys
-from millstream.store.connection import unavailable_as_ours
 from millstream.store.membership import Role
+from millstream.store.query import Query
 from millstream.store.store import Store
 from millstream.store.stream import Entry
 
@@ -47,31 +44,40 @@ class DeadConsumer(NamedTuple):
     name: str
 
 
+class Lookout:
+    """Looks at one partition again and again. Not for concurrent use: each loop has its own."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._timers = keys.timers
+        self._query = Query(store.connector, keys.tasks)
+
+    async def dead_consumers(self, role: Role) -> list[DeadConsumer]:
+        """Every consumer of a role without a live beat, also one that never had any. Raises RedisUnavailableError."""
+        found = await self._query.ask(_DEAD, (role.beats, *role.streams), role.group)
+        return [DeadConsumer(stream.decode(), name.decode()) for stream, name in found]
+
+    async def pending_entries(self, stream: str, group: str, name: str) -> list[Entry]:
+        """Up to 100 entries that are pending for a consumer, oldest first. Raises RedisUnavailableError."""
+        found = await self._query.ask(_PENDING, (stream,), group, name, CHUNK)
+        return [Entry(stream, entry, fields) for entry, fields in found]
+
+    async def due_timers(self, after: int = 0) -> tuple[list[bytes], float | None]:
+        """Up to 100 timers that are due, and in how many seconds the next will be; None when there is no other.
+
+        The first `after` of those that are due are left out. Raises RedisUnavailableError.
+        """
+        due, following = await self._query.ask(_DUE, (self._timers,), CHUNK, after)
+        return due, int(following) / 1000 if following else None
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        await self._query.close()
+
+
 async def dead_consumers(store: Store, role: Role) -> list[DeadConsumer]:
-    """Every consumer of a role without a live beat, also one that never had any. Raises RedisUnavailableError."""
-    with unavailable_as_ours():
-        found = await _eval(store, _DEAD, (role.beats, *role.streams), role.group)
-    return [DeadConsumer(stream.decode(), name.decode()) for stream, name in found]
-
-
-async def pending_entries(store: Store, stream: str, group: str, name: str) -> list[Entry]:
-    """Up to 100 entries that are pending for a consumer, oldest first. Raises RedisUnavailableError."""
-    with unavailable_as_ours():
-        found = await _eval(store, _PENDING, (stream,), group, name, CHUNK)
-    return [Entry(stream, entry, fields) for entry, fields in found]
-
-
-async def due_timers(store: Store, keys: Keys, after: int = 0) -> tuple[list[bytes], float | None]:
-    """Up to 100 timers that are due, and in how many seconds the next will be; None when there is no other.
-
-    The first `after` of those that are due are left out.
-
-    Raises RedisUnavailableError.
-    """
-    with unavailable_as_ours():
-        due, following = await _eval(store, _DUE, (keys.timers,), CHUNK, after)
-    return due, int(following) / 1000 if following else None
-
-
-async def _eval(store: Store, script: str, keys: tuple[str, ...], *args: str | int) -> Any:
-    return await store.connector.client.eval(script, len(keys), *keys, *args)
+    """Look once. Raises RedisUnavailableError."""
+    lookout = Lookout(store, store.partitions[role.partition])
+    try:
+        return await lookout.dead_consumers(role)
+    finally:
+        await lookout.close()
