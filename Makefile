@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+BENCH_STAMP := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check format bench storm lock clean
@@ -33,14 +34,19 @@ format: $(STAMP)  ## Write code in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## Measure tasks/s beside a raw Streams loop (BENCH="--tasks 3000" for options)
-	$(BIN)/python -m bench $(BENCH)
+$(BENCH_STAMP): $(STAMP) requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.txt
+	@touch $@
+
+bench: $(BENCH_STAMP)  ## Measure the engine, beside a raw Streams loop (BENCH=--help for options)
+	@$(BIN)/python -m bench $(BENCH)
 
 storm: $(STAMP)  ## Kill, freeze and stop processes and Redis under load (STORM="--seed 3 --seconds 300 --runs 2000")
 	@PYTHONPATH=tests $(BIN)/python -m storm $(STORM)
 
 lock: $(STAMP)  ## Pin the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header -o requirements.txt pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group bench --constraint requirements.txt --no-header -o requirements-bench.txt
 
 clean:  ## Remove what was installed and built; data in .millstream stays
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from bench.meter import Meter
 from bench.processes import BenchError, Child, Process
 from bench.redis_server import RedisServer, free_port
-from bench.source import Source
+from bench.source import Source, commit_of
 from bench.stamps import Stamps
 from bench.workflows import WORKLOADS, Workload
 
@@ -35,7 +35,7 @@ class Engine:
         self.source, self.timeout = source, timeout
         self.api_port = free_port()
         self.services: dict[str, Process] = {}
-        self._expected = 0
+        self.kept = 0  # runs that were accepted; all of them must end in success
         with contextlib.ExitStack() as opened:
             self._directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
             self.stamps = Stamps.create(self._directory / "stamps")
@@ -45,6 +45,7 @@ class Engine:
             self._env = self._environment(settings)
             self.client = self.child("client", "bench.client", opened)
             self.about: dict[str, str] = self.client.ask(op="about")
+            self.about["commit"] = commit_of(self.about["file"])
             self._check_origin()
             self._closing = opened.pop_all()
 
@@ -111,7 +112,7 @@ class Engine:
 
     def expect(self, runs: int) -> None:
         """Count runs as accepted."""
-        self._expected += runs
+        self.kept += runs
 
     def waiting(self) -> int:
         """Give how many runs have not ended."""
@@ -130,8 +131,8 @@ class Engine:
         """Wait until no run is left. Raises BenchError: too late, a service died, not all ended in success."""
         self.wait(lambda: not self.waiting(), "all runs to end", seconds or self.timeout)
         succeeded = int(self.redis.ask("ZCARD", self.about["success"]))
-        if succeeded != self._expected:
-            raise BenchError(f"{self._expected} runs were accepted, but {succeeded} ended in success")
+        if succeeded != self.kept:
+            raise BenchError(f"{self.kept} runs were accepted, but {succeeded} ended in success")
 
     def check(self) -> None:
         """Raise BenchError when a process has ended."""

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Spread(TypedDict):
@@ -27,6 +27,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
     return {"p50": percentile(values, 50), "p99": percentile(values, 99), "samples": len(values)}
+
+
+def cpu_of(cost: dict[str, Any]) -> float:
+    """Microseconds of the engine for an item: Redis, scheduler and runner. The client is the user's."""
+    return float(sum(cost["cpu_us"][name] for name in ("redis", "scheduler", "runner")))
 
 
 def rounded(value: float) -> str:

@@ -109,7 +109,7 @@ _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "max-kept": _number(
             1_000_000, "the most finished runs to keep; 1 000 000 take about 1.5 GB of memory"
         ),
-        "repeats": _number(5, "repetitions of each point"),
+        "repeats": _number(9, "repetitions of each point"),
         "charts": {"type": Path, "default": Path("docs/bench"), "help": "where scale.svg and scale.json go"},
     },
     "otherwise": {

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from bench.figures import quantiles, rounded, spread
+from bench.figures import cpu_of, quantiles, rounded, spread
 from bench.workflows import WORKLOADS
 
 Figures = dict[str, Any]
@@ -123,7 +123,29 @@ def engine(found: Figures, raw: list[Figures]) -> str:
 
 
 def _heading(about: dict[str, str]) -> str:
-    return f"### Millstream {about['version']} {about['commit']}".rstrip()
+    return f"### {about['label']}: Millstream {about['version']} {about['commit']}".rstrip()
+
+
+def scale(kept: list[Figures], stages: list[Figures]) -> str:
+    """Draw the table of `--scale`. Beside 1000: the median of what each turn gave in ratio to its neighbour."""
+    rows = []
+    for point in kept:
+        ratio = spread(cpu_of(turn["kept"]) / cpu_of(turn["few"]) for turn in point["repeats"])["median"]
+        costs = _costs([turn["kept"] for turn in point["repeats"]])
+        rows.append([f"2+1 beside {point['kept']:,} kept runs".replace(",", " "), *costs, f"{ratio:.2f}"])
+    rows += [
+        [f"stages of {point['width']:,}".replace(",", " "), *_costs(point["repeats"]), "-"]
+        for point in stages
+    ]
+    return table(["", "CPU µs/task: Redis, scheduler, runner", "tasks/s", "beside 1000 kept"], rows)
+
+
+def _costs(costs: list[Figures]) -> list[str]:
+    used = spread(cpu_of(cost) for cost in costs)
+    return [
+        f"{used['median']:.1f} ({used['lowest']:.1f}–{used['highest']:.1f})",  # noqa: RUF001 (a range)
+        _rate(cost["per_second"] for cost in costs),
+    ]
 
 
 _PARTS: dict[str, Callable[[Any], str]] = {"latency": latency, "http": http, "idle": idle}

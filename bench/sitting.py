@@ -5,12 +5,13 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from bench import idle, latency, raw, submissions, throughput
 from bench.engine import MEASURED, Engine
 from bench.options import Options
-from bench.source import Source, commit_of
+from bench.source import Source
 from bench.workflows import WORKLOADS
 
 _BEGAN = time.monotonic()
@@ -36,7 +37,8 @@ class Sitting:
             if "throughput" in self._options.only:
                 say(f"round {number + 1}: raw Streams loop")
                 self.raw.append(raw.measure(self._options.tasks))
-            for source in self._options.sources:
+            # Back and forth, so that none is always measured after another.
+            for source in self._options.sources[:: -1 if number % 2 else 1]:
                 self._round(number, source)
         if "idle" in self._options.only:
             for source in self._options.sources:
@@ -48,7 +50,7 @@ class Sitting:
         found, options = self.engines[source.label], self._options
         with Engine(source, options.timeout, **MEASURED) as engine:
             engine.start("scheduler", "runner")
-            found["engine"] = engine.about | {"commit": commit_of(engine.about["file"])}
+            found["engine"] = engine.about | {"label": source.label}
             self.redis = engine.redis.version()
             told = f"round {number + 1}, {source.label}"
             if "throughput" in options.only:
@@ -81,11 +83,15 @@ class Sitting:
     def about(self) -> dict[str, Any]:
         """Where and how this was measured."""
         names = ("tasks", "runs", "samples", "requests", "connections", "idle_seconds")
-        return {
-            "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
-            "redis": self.redis,
-            "python": platform.python_version(),
-            "cores": len(os.sched_getaffinity(0)),
-            "settings": MEASURED,
-            "options": {name: getattr(self._options, name) for name in names},
-        }
+        return circumstances(self._options, names) | {"redis": self.redis}
+
+
+def circumstances(options: Options, names: Sequence[str]) -> dict[str, Any]:
+    """When, on what and with which options something is measured."""
+    return {
+        "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)),
+        "settings": MEASURED,
+        "options": {name: getattr(options, name) for name in names},
+    }

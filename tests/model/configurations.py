@@ -85,6 +85,7 @@ OMISSIONS = (
     Omission((Rule.LEAVE_EMPTY,), "single task, three crashes"),
     Omission((Rule.HAND_BACK_EPOCH, Rule.ACKNOWLEDGED_ONCE), "sequence, any two faults"),
     Omission((Rule.ONE_SCRIPT,), "single task, no faults"),
+    Omission((Rule.APART,), "gate in a gate, unreadable messages"),
     Omission((Rule.COUNT_FIRST,), "stage in chunks, any two faults"),
     Omission((Rule.LOST_IF_STARTED,), "single task, three crashes"),
     Omission((Rule.ALONE,), "poison and a neighbour"),

@@ -22,6 +22,7 @@ class Rule(Enum):
     LEAVE_EMPTY = "a consumer is deleted only when nothing is pending for it"
     HAND_BACK_EPOCH = "a hand-back closes the old epoch"
     ONE_SCRIPT = "outcome and next message are one script"
+    APART = "whoever ends a task without an execution marks the run"
     COUNT_FIRST = "a gate's count is set before any of its children can be counted"
     LOST_IF_STARTED = "a lost execution is counted only when the task was started"
     ALONE = "a task at its last chance is started alone"

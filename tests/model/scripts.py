@@ -76,9 +76,13 @@ class Includes:
         task = self.definition.plan.tasks[message.task]
         return append(state, Report(task.gate.index, 0 if task.gate.counts else task.at, failed))
 
+    def _end_apart(self, run: Run, task: int, status: str) -> Run:
+        """End a task without an execution."""
+        return run._replace(status=put(run.status, task, status), apart=self.follows(Rule.APART))
+
     def _fail_task(self, state: State, run: Run, message: Message) -> State:
         gate = self.definition.plan.tasks[message.task].gate
-        run = run._replace(status=put(run.status, message.task, "failed"))
+        run = self._end_apart(run, message.task, "failed")
         if gate.counts:
             run = self._count(run, gate.index, failed=True)
         state = state._replace(run=run)
@@ -87,6 +91,12 @@ class Includes:
 
     def _bury(self, state: State, task: int) -> State:
         return state._replace(letters=(*state.letters, task))
+
+
+def has_ended(run: Run, message: Message) -> bool:
+    """Whether a message's task has ended, as the attempt's record tells, or in a marked run the status."""
+    n = message.task
+    return run.records[n] == (message.epoch, True) or (run.apart and run.status[n] not in UNENDED)
 
 
 class TaskScripts(Includes):
@@ -103,7 +113,7 @@ class TaskScripts(Includes):
         if message.epoch > current:
             return state, "unowned"
         older = message.epoch < current and self.follows(Rule.EPOCH_AT_START)
-        if older or run.status[message.task] not in UNENDED:
+        if older or has_ended(run, message):
             return self._settled(state, message, "obsolete")
         if message not in member.pending:
             return state, "unowned"
@@ -122,7 +132,7 @@ class TaskScripts(Includes):
         refused = (
             run is None
             or (message.epoch != run.epochs[n] and self.follows(Rule.EPOCH_AT_FINISH))
-            or (run.status[n] not in UNENDED and self.follows(Rule.ENDS_ONCE))
+            or (has_ended(run, message) and self.follows(Rule.ENDS_ONCE))
         )
         if run is None or refused:
             known = state.run

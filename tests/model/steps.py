@@ -16,7 +16,6 @@ from model.state import (
     acknowledge,
     append,
     owner_of,
-    put,
     with_member,
 )
 from scheduler.decisions import Fail
@@ -76,7 +75,7 @@ class Scripts(TaskScripts):
                 counts[gate] = 1 if counts[gate] == NOT_SET else counts[gate] + 1
         state, reply = self._advance(state, run._replace(counts=tuple(counts)), report, step, final=final)
         for opened in opening.tasks:
-            if run.status[opened.task.index] == "pending":
+            if not run.apart or run.status[opened.task.index] == "pending":
                 state = append(state, message_of(opened))
         return state, reply
 
@@ -92,7 +91,7 @@ class Scripts(TaskScripts):
         for task_id in skipping.ids:
             n = self.definition.ids.index(task_id)
             if run.status[n] == "pending":
-                run = run._replace(status=put(run.status, n, "skipped"))
+                run = self._end_apart(run, n, "skipped")
         return self._advance(state, run, report, step, final=final)
 
     def fail_tasks(self, state: State, report: Report, step: int) -> Answer:
@@ -106,7 +105,7 @@ class Scripts(TaskScripts):
         state, run = licensed
         for task in failing.tasks:
             if run.status[task.index] in UNENDED:
-                run = run._replace(status=put(run.status, task.index, "failed"))
+                run = self._end_apart(run, task.index, "failed")
         return self._advance(state, run, report, step, final=final)
 
     def count_down(self, state: State, report: Report, step: int) -> Answer:

@@ -198,7 +198,9 @@ async def test_a_consumer_is_deleted_only_when_nothing_is_pending_for_it(lab: La
 async def test_a_full_backlog_refuses_at_the_door_and_writes_nothing(settings: Settings) -> None:
     async with Lab.opened(settings.model_copy(update={"max_backlog": 2})) as lab:
         items = [
-            lab.submission(SEQUENCE)._replace(run_id=f"r{n}", run=f"run:{n}", status=f"s:{n}")
+            lab.submission(SEQUENCE)._replace(
+                run_id=f"r{n}", run=f"run:{n}", status=f"s:{n}", definition=f"d:{n}"
+            )
             for n in range(3)
         ]
         assert await lab.channel.exchange(items) == ["accepted", "accepted", "backlog"]

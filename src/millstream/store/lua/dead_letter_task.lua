@@ -12,7 +12,8 @@ local function item()
   if not acknowledge(tasks, runners, entry) then return 'done' end
   bury(tasks, entry, reason, run_id, id)
   local life = found[2] or '1' -- its own cannot be read; epochs never begin anew, so the epoch tells
-  if is_current(found[1], life, life, found[3], epoch, state) and (found[4] or counts == '0') then
+  local unended = is_current(found[1], life, life, found[3], epoch) and is_unended(state)
+  if unended and (found[4] or counts == '0') then
     fail_task(status, run, outcomes, run_id, life, task, id, gate, at, counts, 'UnreadableMessageError', reason)
   end
   return 'done'

@@ -15,7 +15,7 @@ local function item()
   local following = string.format('%.0f', epoch + 1)
   if found[3] == following then return 'deferred' end
   local state = redis.call('HGET', status, id)
-  if not is_current(found[1], found[2], life, found[3], epoch, state) then
+  if not (is_current(found[1], found[2], life, found[3], epoch) and is_unended(state)) then
     acknowledge(tasks, runners, entry)
     return 'stale'
   end

@@ -3,7 +3,7 @@
 -- EACH KEYS: status run outcomes stream
 -- EACH ARGV: entry life decision step final reason ids* numbers*
 -- REPLIES: done <step>
--- INCLUDE: acknowledge pending licence
+-- INCLUDE: acknowledge pending licence current apart
 
 local function item()
   local states = redis.call('HMGET', status, unpack(ids))
@@ -21,6 +21,7 @@ local function item()
     redis.call('HSET', status, unpack(ended))
     redis.call('HSET', outcomes, unpack(details))
     redis.call('HSET', run, 'kept', '1')
+    end_apart(run)
   end
   return advance(run, decision, step, final)
 end

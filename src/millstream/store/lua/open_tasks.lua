@@ -8,12 +8,12 @@
 -- INCLUDE: acknowledge pending licence
 
 local function item()
-  local states = #ids > 0 and redis.call('HMGET', status, unpack(ids))
-  local reply = refuse(run, stream, entry, life, decision, step, final)
+  local reply, apart = refuse(run, stream, entry, life, decision, step, final)
   if reply then return reply end
+  local states = apart and #ids > 0 and redis.call('HMGET', status, unpack(ids))
   if #counts > 0 then redis.call('HSET', run, unpack(counts)) end
   for n = 1, #ids do
-    if states[n] == 'pending' then redis.call('XADD', tasks, '*', 'm', messages[n]) end
+    if not states or states[n] == 'pending' then redis.call('XADD', tasks, '*', 'm', messages[n]) end
   end
   return advance(run, decision, step, final)
 end

@@ -3,7 +3,7 @@
 -- EACH KEYS: status run stream
 -- EACH ARGV: entry life decision step final ids*
 -- REPLIES: done <step>
--- INCLUDE: acknowledge pending licence
+-- INCLUDE: acknowledge pending licence current apart
 
 local function item()
   local states = redis.call('HMGET', status, unpack(ids))
@@ -16,7 +16,10 @@ local function item()
   end
   local reply = refuse(run, stream, entry, life, decision, step, final)
   if reply then return reply end
-  if #fields > 0 then redis.call('HSET', status, unpack(fields)) end
+  if #fields > 0 then
+    redis.call('HSET', status, unpack(fields))
+    end_apart(run)
+  end
   return advance(run, decision, step, final)
 end
 

@@ -6,7 +6,7 @@
 -- EACH KEYS: status run
 -- EACH ARGV: entry life epoch task id
 -- REPLIES: started obsolete unowned
--- INCLUDE: time acknowledge pending
+-- INCLUDE: time acknowledge pending current apart
 local ARGUMENTS = 5
 local alive = redis.call('ZSCORE', runner_beats, consumer)
 local owned = {}
@@ -27,21 +27,21 @@ end
 
 local function item()
   if not alive then return 'unowned' end
-  local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task)
+  local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task, 'apart')
   if found[1] ~= 'running' or (found[2] or '1') ~= life then return obsolete(entry) end
   local current = found[4] or '1'
   if current ~= epoch then
     return tonumber(epoch) < tonumber(current) and obsolete(entry) or 'unowned'
   end
-  local state = redis.call('HGET', status, id)
-  if state ~= 'pending' and state ~= 'running' then return obsolete(entry) end
-  if not owns(entry) then return 'unowned' end
-  local record, attempt = found[5], 1
+  local record, attempt, before, ended = found[5], 1, nil, ''
   if record then
-    local before, attempts = record:match('^(%d+) (%d+)')
-    if before == epoch then return 'started' end
-    attempt = attempts + 1
+    before, attempt, ended = record:match('^(%d+) (%d+) %d+ %S+(.*)$')
+    attempt = attempt + 1
   end
+  local again = before == epoch
+  if again and ended ~= '' or ended_apart(found[6], status, id) then return obsolete(entry) end
+  if not owns(entry) then return 'unowned' end
+  if again then return 'started' end
   redis.call('HSET', status, id, 'running')
   redis.call('HSET', run, 'a' .. task, string.format('%s %.0f %.0f %s', epoch, attempt, now - found[3], consumer))
   return 'started'

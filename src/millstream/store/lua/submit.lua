@@ -15,9 +15,10 @@ local full = limit > 0 and tonumber(memory:match('used_memory:(%d+)')) > limit *
 local indexed = {}
 
 local function item()
-  if redis.call('EXISTS', run) == 1 then return 'accepted' end
-  if full then return 'memory' end
-  if waiting >= tonumber(max_backlog) then return 'backlog' end
+  if full or waiting >= tonumber(max_backlog) then
+    return redis.call('EXISTS', run) == 1 and 'accepted' or full and 'memory' or 'backlog'
+  end
+  if not redis.call('SET', definition, text, 'NX') then return 'accepted' end
   waiting = waiting + 1
   local fields = {}
   for n = 1, #ids do
@@ -29,7 +30,6 @@ local function item()
     end
   end
   redis.call('HSET', run, 'v', '1', 'state', 'running', 'created', now_text)
-  redis.call('SET', definition, text)
   redis.call('XADD', workflows, '*', 'v', '1', 'run', run_id, 'definition', text)
   indexed[#indexed + 1] = now_text
   indexed[#indexed + 1] = run_id

@@ -20,7 +20,7 @@ local function item()
     if found[3] == following then return counted and 'lost' or 'taken_over' end
     return counted and state == 'failed' and 'dead_lettered' or 'stale'
   end
-  if not is_current(found[1], found[2], life, found[3], epoch, state) then
+  if not (is_current(found[1], found[2], life, found[3], epoch) and is_unended(state)) then
     acknowledge(tasks, runners, entry)
     return 'stale'
   end
