@@ -37,8 +37,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
         "tasks in the stage",
         "Cost of a task in a parallel stage",
     )
-    for axes in (left, right):
-        axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=len(labels))
     figure.suptitle(_subtitle(found["about"]), fontsize=9, color="#566573")
     figure.savefig(path, metadata={"Date": None})
 
@@ -68,9 +68,17 @@ def _panel(axes: Any, points: dict[int, list[dict[str, Any]]], x_label: str, tit
         axes.plot(xs, parts, color=colour, marker=".", linewidth=1, label=name)
     axes.set(xscale="log", xlabel=x_label, ylabel="CPU time per task (µs)", title=title)
     axes.set_ylim(bottom=0)
-    axes.set_xticks(xs, [f"{x:,}".replace(",", " ") for x in xs], rotation=30 if len(xs) > 5 else 0)
+    axes.set_xticks(xs, [_short(x) for x in xs])
     axes.minorticks_off()
     axes.grid(axis="y", color="#ebedef")
+
+
+def _short(number: int) -> str:
+    """Write 1000 as 1 k and 1 000 000 as 1 M."""
+    for size, sign in ((1_000_000, " M"), (1_000, " k")):
+        if number >= size:
+            return f"{number // size}{sign}"
+    return str(number)
 
 
 if __name__ == "__main__":
