@@ -1,13 +1,13 @@
 """The api's way to the store: submissions from concurrent requests leave in batches."""
 
 import time
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-import orjson
 import structlog
 
+from api.body import Submission, Submissions
 from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.plan import Plan
 from millstream.settings import Settings
 from millstream.store.collector import Collector
 from millstream.store.store import RunRecord, Store
@@ -21,7 +21,7 @@ class Gateway:
     """What the routes ask for."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.submissions = Submissions(settings.max_tasks)
         self._store = Store(settings, "api")
         self._channels = [self._store.channel(keys) for keys in self._store.partitions]
         self._collectors = [Collector(channel.exchange_twice) for channel in self._channels]
@@ -37,26 +37,24 @@ class Gateway:
             log.error("cannot_serve", error=str(error))
             self._refusal = str(error)
 
-    async def unknown(self, names: list[str]) -> str | None:
+    async def unknown(self, names: Sequence[str]) -> str | None:
         """Give the first name that no runner has offered; None when all are known. Raises RedisUnavailableError."""
         now = time.monotonic()
-        asked = {name for name in names if self._offered.get(name, 0.0) < now}
+        asked = [name for name in names if self._offered.get(name, 0.0) < now]
         if asked:
             found = await self._store.offered(asked)
             self._offered |= dict.fromkeys(found, now + CATALOG_SECONDS)
-            missing = asked - found.keys()
-            return next((name for name in names if name in missing), None)
+            return next((name for name in asked if name not in found), None)
         return None
 
-    async def submit(self, stages: list[dict[str, Any]], plan: Plan) -> tuple[str, str]:
+    async def submit(self, submission: Submission) -> tuple[str, str]:
         """Append a run; gives its run_id and the reply: accepted, backlog or memory. Raises RedisUnavailableError."""
         if self._refusal:
             raise RedisUnavailableError(self._refusal)
         run_id = self._store.new_run_id()
         keys = self._store.keys_of(run_id)
-        ids = [task.id for task in plan.tasks]
         run, status, definition = keys.run(run_id), keys.status(run_id), keys.definition(run_id)
-        item = Submit(status, run, definition, run_id, orjson.dumps(stages), ids)
+        item = Submit(status, run, definition, run_id, submission.text, submission.ids)
         return run_id, await self._collectors[keys.partition].call(item)
 
     async def statuses(self, run_id: str) -> dict[str, str] | None:

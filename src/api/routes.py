@@ -2,24 +2,17 @@
 
 from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-from starlette.requests import ClientDisconnect
 
+from api.body import read_body
 from api.gateway import Gateway
 from api.schemas import Problem, RunView, Started
 from api.view import run_view
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.errors import InvalidDefinitionError
 from millstream.health import Answer
-from millstream.plan import Plan
 
-MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+JSON: Final = "application/json"
 RETRY_AFTER_SECONDS: Final = 5
-MAX_PROBLEMS: Final = 20  # a 422 tells so many, each with so much of what was sent
-MAX_ECHO: Final = 200
 REFUSED: Final = {
     "backlog": "The backlog is full; try again later",
     "memory": "Redis is above 80 % of its maxmemory; try again later",
@@ -49,48 +42,11 @@ async def gateway_of(request: Request) -> Gateway:
 GatewayOf = Annotated[Gateway, Depends(gateway_of)]
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a request's body, refusing one that is too large before it is kept."""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes")
-    except ClientDisconnect:
-        raise HTTPException(400, "The request ended before its body did") from None
-    return bytes(body)
-
-
-def parse(body: bytes, max_tasks: int) -> list[dict[str, Any]]:
-    """Validate a submission; gives the canonical stages. Raises RequestValidationError, FastAPI's 422."""
-    try:
-        return normalise(WorkflowDefinition.model_validate_json(body), max_tasks)
-    except ValidationError as error:
-        raise RequestValidationError(
-            [_problem(problem) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
-        ) from None
-    except InvalidDefinitionError as error:
-        problem = {"type": "value_error", "loc": ("body", *error.location), "msg": str(error), "input": None}
-        raise RequestValidationError([problem]) from None
-
-
-def _problem(found: ErrorDetails) -> dict[str, Any]:
-    """Write a problem as FastAPI does; JSON that cannot be read is not sent back."""
-    problem = {**found, "loc": ("body", *found["loc"])}
-    if found["type"] == "json_invalid":
-        problem |= {"msg": "JSON decode error", "input": {}}
-    elif not isinstance(found["input"], int | None):
-        problem["input"] = str(found["input"])[
-            :MAX_ECHO
-        ]  # as text: what JSON lacks, NaN, would break the answer
-    return problem
-
-
 @router.post(
     "/workflow",
     summary="Submit a workflow",
     openapi_extra=SCHEMA,
+    response_model=Started,
     responses={
         400: {"model": Problem, "description": "Unknown task"},
         413: {"model": Problem, "description": "The body is too large"},
@@ -99,37 +55,46 @@ def _problem(found: ErrorDetails) -> dict[str, Any]:
         **UNAVAILABLE,
     },
 )
-async def submit(gateway: GatewayOf, body: Annotated[bytes, Depends(read_body)]) -> Started:
+async def submit(request: Request) -> Response:
     """Accept a workflow: when this answers, the run is in Redis with its definition."""
-    stages = parse(body, gateway.settings.max_tasks)
-    plan = Plan(stages)
-    unknown = await gateway.unknown([task.name for task in plan.tasks])
+    gateway: Gateway = request.app.state.gateway
+    submission = gateway.submissions.of(await read_body(request.receive))
+    unknown = await gateway.unknown(submission.names)
     if unknown is not None:
         raise HTTPException(400, f"Unknown task: {unknown}")
-    run_id, reply = await gateway.submit(stages, plan)
+    run_id, reply = await gateway.submit(submission)
     if reply in REFUSED:
         raise HTTPException(429, REFUSED[reply], {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    return Started(run_id=run_id)
+    return Response(b'{"run_id":"%s","status":"started"}' % run_id.encode(), media_type=JSON)
 
 
 @router.get(
-    "/workflow/{run_id}/status", summary="The status of every task", responses={**NOT_FOUND, **UNAVAILABLE}
+    "/workflow/{run_id}/status",
+    summary="The status of every task",
+    response_model=dict[str, str],
+    responses={**NOT_FOUND, **UNAVAILABLE},
 )
-async def status(run_id: str, gateway: GatewayOf) -> dict[str, str]:
+async def status(request: Request, run_id: str) -> Response:
     """Give every task id's state: `pending`, `running`, `success`, `failed`, `skipped` or `cancelled`."""
+    gateway: Gateway = request.app.state.gateway
     found = await gateway.statuses(run_id)
     if found is None:
         raise HTTPException(404, "Workflow not found")
-    return found
+    return Response(orjson.dumps(found), media_type=JSON)
 
 
-@router.get("/workflow/{run_id}", summary="The whole run", responses={**NOT_FOUND, **UNAVAILABLE})
-async def run(run_id: str, gateway: GatewayOf) -> RunView:
+@router.get(
+    "/workflow/{run_id}",
+    summary="The whole run",
+    response_model=RunView,
+    responses={**NOT_FOUND, **UNAVAILABLE},
+)
+async def run(run_id: str, gateway: GatewayOf) -> Response:
     """Give state, times, and every stage and task with attempts, epoch, runner, error, result."""
     record = await gateway.run(run_id)
     if record is None:
         raise HTTPException(404, "Workflow not found")
-    return run_view(run_id, record)
+    return Response(run_view(run_id, record).model_dump_json(), media_type=JSON)
 
 
 def _answer(response: Response, answer: Answer) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 `workflows` entry: a task is a bare name when its id is its name, else `{"task": …, "id": …}`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
@@ -93,8 +93,11 @@ def _tasks(stages: list[Stage]) -> Iterator[tuple[Location, str, str | None]]:
             yield location, entry, None
 
 
-def _assign_ids(definition: WorkflowDefinition, max_tasks: int) -> list[tuple[str, str]]:
-    """(name, id) of every task in document order. Explicit ids are taken first (design, section 3)."""
+def assign_ids(definition: WorkflowDefinition, max_tasks: int) -> list[tuple[str, str]]:
+    """(name, id) of every task in document order. Explicit ids are taken first (design, section 3).
+
+    Raises InvalidDefinitionError: nested too deep, more than `max_tasks` tasks, an explicit id used twice.
+    """
     tasks, taken = [], set()
     for location, name, explicit in _tasks(definition.workflow):
         tasks.append((name, explicit))
@@ -119,17 +122,19 @@ def _assign_ids(definition: WorkflowDefinition, max_tasks: int) -> list[tuple[st
     return named
 
 
-def normalise(definition: WorkflowDefinition, max_tasks: int) -> list[dict[str, Any]]:
-    """Write the canonical stages, every id decided.
+def canonical(definition: WorkflowDefinition, named: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Write the canonical stages of a definition whose ids were assigned."""
+    following = iter(named)
 
-    Raises InvalidDefinitionError: nested too deep, more than `max_tasks` tasks, an explicit id used twice.
-    """
-    named = iter(_assign_ids(definition, max_tasks))
-
-    def canonical(entry: Any) -> Any:
+    def write(entry: Any) -> Any:
         if isinstance(entry, Stage):
-            return {"type": entry.type, "tasks": [canonical(child) for child in entry.tasks]}
-        name, chosen = next(named)
+            return {"type": entry.type, "tasks": [write(child) for child in entry.tasks]}
+        name, chosen = next(following)
         return name if chosen == name else {"task": name, "id": chosen}
 
-    return [canonical(stage) for stage in definition.workflow]
+    return [write(stage) for stage in definition.workflow]
+
+
+def normalise(definition: WorkflowDefinition, max_tasks: int) -> list[dict[str, Any]]:
+    """Write the canonical stages, every id decided. Raises InvalidDefinitionError as `assign_ids` does."""
+    return canonical(definition, assign_ids(definition, max_tasks))

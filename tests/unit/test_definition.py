@@ -6,7 +6,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 
-from api.routes import parse
+from api.body import parse
 from millstream.definition import MAX_DEPTH, WorkflowDefinition, normalise
 from millstream.errors import InvalidDefinitionError
 from trees import Stages, leaves, trees

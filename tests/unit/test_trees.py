@@ -1,10 +1,11 @@
 import random
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.routes import parse
+from api.body import parse
 from millstream.definition import WorkflowDefinition, normalise
 from trees import Stages, leaves, oracle, random_workflow, trees
 
@@ -41,6 +42,6 @@ def test_the_oracle_agrees_with_the_design(failing: str, status: dict[str, str],
 
 
 def test_the_api_takes_what_a_user_writes() -> None:
-    assert parse(b'{"workflow": [{"type": "parallel", "tasks": ["a", "a"]}]}', 2) == [
-        {"type": "parallel", "tasks": ["a", {"task": "a", "id": "a-2"}]}
-    ]
+    found = parse(b'{"workflow": [{"type": "parallel", "tasks": ["a", "a"]}]}', 2)
+    assert (found.names, found.ids) == (("a",), ("a", "a-2"))
+    assert orjson.loads(found.text) == [{"type": "parallel", "tasks": ["a", {"task": "a", "id": "a-2"}]}]
