@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from api.gateway import Gateway
 from api.routes import router
+from api.short_way import ShortWay
 from millstream import __version__
 from millstream.definition import WorkflowDefinition
 from millstream.errors import RedisUnavailableError
@@ -49,7 +50,7 @@ async def redis_unavailable(_: Request, error: Exception) -> JSONResponse:
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the application; without settings it reads the environment when it starts."""
-    app = FastAPI(title="Millstream", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = ShortWay(title="Millstream", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     app.state.settings = settings
     app.include_router(router)
     app.add_exception_handler(RedisUnavailableError, redis_unavailable)
