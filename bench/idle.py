@@ -38,7 +38,7 @@ def _per_second(meter: Meter) -> dict[str, Any]:
     calls = {name: count - meter.before.commands.get(name, 0) for name, count in after.commands.items()}
     return {
         "seconds": seconds,
-        "cpu_percent": {name: used / 1e4 / seconds for name, used in cost.cpu_us.items()},
+        "cpu_percent": {name: used / 1e4 / seconds for name, used in cost.cpu_us.items() if name != "client"},
         "commands_per_second": cost.commands / seconds,
         "commands": {name: count / seconds for name, count in calls.items() if count},
     }

@@ -13,6 +13,9 @@ from bench.processes import BenchError, Process
 from millstream.dev.redis_server import find_server
 
 START_SECONDS: Final = 15.0
+SETTLE_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.2
+SETTLED_BYTES: Final = 4096
 OPTIONS: Final = {
     "bind": "127.0.0.1",
     "appendonly": "yes",
@@ -33,8 +36,8 @@ class Snapshot:
     """Counters since the start, what the bench itself asked left out.
 
     `reads`: reads from client sockets, each a round trip of some client. `commands`: calls by command, those
-    inside scripts included. `memory`: bytes of `used_memory` without the buffers of clients and of the
-    append-only file, so data, its indices, hash tables and allocator overhead within them. `aof`: bytes.
+    inside scripts included. `memory`: bytes that the allocator gave out, without the buffers of clients and of
+    the append-only file: the data, and Redis's own tables. `aof`: bytes.
     """
 
     reads: int
@@ -94,6 +97,17 @@ class RedisServer:
             memory=info["used_memory"] - info["mem_clients_normal"] - info["mem_aof_buffer"],
             aof=info["aof_current_size"],
         )
+
+    def memory(self) -> int:
+        """Give the memory of a snapshot once it stands still.
+
+        Redis counts the buffers of clients a few times a second only; until then they look like data.
+        """
+        found, deadline = 0, time.monotonic() + SETTLE_SECONDS
+        while abs((now := self.snapshot().memory) - found) > SETTLED_BYTES and time.monotonic() < deadline:
+            found = now
+            time.sleep(LOOK_SECONDS)
+        return now
 
     def version(self) -> str:
         return str(self.ask("INFO", "server")["redis_version"])

@@ -24,14 +24,15 @@ def drain(engine: Engine, workload: Workload, runs: int) -> dict[str, Any]:
     indices and hash tables; hash tables double now and then, so it takes thousands of runs to even that out.
     """
     engine.freeze()
+    before = engine.redis.memory()
     meter = engine.meter("scheduler", "runner")
     engine.submit(workload, runs)
-    pending = engine.redis.snapshot().memory - meter.before.memory
+    pending = engine.redis.memory() - before
     meter.restart()
     engine.thaw()
     engine.wait_ended()
-    cost, after = meter.cost(runs * workload.width, meter.seconds())
-    finished = after.memory - meter.before.memory
+    cost, _ = meter.cost(runs * workload.width, meter.seconds())
+    finished = engine.redis.memory() - before
     return asdict(cost) | {"pending_bytes": pending / runs, "finished_bytes": finished / runs}
 
 
