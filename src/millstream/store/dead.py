@@ -29,6 +29,7 @@ end
 return found
 """
 _DUE: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return {{}, ''} end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', ARGV[2], ARGV[1])
