@@ -79,7 +79,7 @@ def _number(default: float, help_text: str, kind: Callable[[str], Any] = int) ->
 
 def _folder(text: str) -> Path:
     path = Path(text).resolve()
-    if not (path / "millstream").is_dir() and not path.is_dir():
+    if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{path} is no folder")
     return path
 

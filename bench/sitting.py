@@ -33,7 +33,7 @@ class Sitting:
 
     def run(self) -> None:
         """Measure everything. Raises BenchError."""
-        for number in range(self._options.runs):
+        for number in range(self._options.runs if set(self._options.only) - {"idle"} else 1):
             if "throughput" in self._options.only:
                 say(f"round {number + 1}: raw Streams loop")
                 self.raw.append(raw.measure(self._options.tasks))
