@@ -66,3 +66,11 @@ async def test_timers_of_a_newer_version_do_not_stand_in_the_way(lab: Lab) -> No
         pass
     assert await lab.redis.zcard(lab.keys.timers) == 230
     assert [m.epoch for m in await lab.messages()] == [2]
+
+
+async def test_timers_are_looked_at_again_before_the_shortest_could_be_due(lab: Lab) -> None:
+    timers = Timers(lab.store, lab.keys, Stop())
+    assert 0 < await timers.fire() < 0.5
+    (message,) = await lab.opened_run(SEQUENCE)
+    await lab.redis.zadd(lab.keys.timers, {pack_timer(message): 1 << 52})
+    assert 0 < await timers.fire() < 0.5, "one that is due much later makes no difference"
