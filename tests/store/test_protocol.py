@@ -218,6 +218,16 @@ async def test_a_full_redis_refuses_at_the_door_and_writes_nothing(settings: Set
         assert not await lab.redis.exists(lab.keys.run(lab.run_id), lab.keys.status(lab.run_id))
 
 
+@pytest.mark.parametrize(("tasks", "encoding"), [(3, {"ziplist", "listpack"}), (100, {"hashtable"})])
+async def test_the_hashes_of_a_wide_run_are_tables_from_the_start(
+    lab: Lab, tasks: int, encoding: set[str]
+) -> None:
+    await lab.submit([{"type": "parallel", "tasks": [{"task": "a", "id": f"a-{n}"} for n in range(tasks)]}])
+    for key in (lab.keys.status(lab.run_id), lab.keys.run(lab.run_id)):
+        assert (await lab.redis.object("encoding", key)).decode() in encoding
+    assert set((await lab.status()).values()) == {"pending"}
+
+
 async def test_ten_thousand_tasks_are_submitted_in_one_script(lab: Lab) -> None:
     stages = [{"type": "parallel", "tasks": [{"task": "a", "id": f"a-{n}"} for n in range(10_000)]}]
     assert await lab.submit(stages) == "accepted"
