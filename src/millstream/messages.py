@@ -53,31 +53,37 @@ class TaskMessage:
         if not self.following:
             return b""
         (task, task_id, name), *rest = self.following
-        return _pack_task(
-            self.run_id, self.life, task, task_id, name, self.gate, self.at + 1, 0, self.last, rest
-        )
+        tail = _tail(task, task_id, name, self.gate, self.at + 1, 0, self.last, rest)
+        return task_head(self.run_id, self.life) + tail
 
 
-def _pack_task(
-    run_id: str, life: int, task: int, task_id: str, name: str, gate: int, at: int, counts: int, last: int,
-    following: list[list[Any]],
-) -> bytes:  # fmt: skip
+def task_head(run_id: str, life: int) -> bytes:
+    """Write the beginning of a task message: what differs from run to run of a definition."""
+    return b'{"v":%d,"run":"%b","life":%d,' % (VERSION, run_id.encode(), life)
+
+
+def _tail(
+    task: int, task_id: str, name: str, gate: int, at: int, counts: int, last: int, following: list[list[Any]]
+) -> bytes:
     return orjson.dumps(
         {
-            "v": VERSION, "run": run_id, "life": life, "task": task, "id": task_id, "name": name,
+            "task": task, "id": task_id, "name": name,
             "gate": gate, "at": at, "counts": counts, "last": last, "following": following,
         }
-    )  # fmt: skip
+    )[1:]  # fmt: skip
+
+
+def task_tail(opened: OpenedTask) -> bytes:
+    """Write the rest of a task message: what is the same in all runs of a definition."""
+    task = opened.task
+    following = [[after.index, after.id, after.name] for after in opened.following]
+    counts, last = int(task.gate.counts), int(opened.last)
+    return _tail(task.index, task.id, task.name, task.gate.index, task.at, counts, last, following)
 
 
 def pack_task(run_id: str, life: int, opened: OpenedTask) -> bytes:
     """Write the message of a task that opens."""
-    task = opened.task
-    following = [[after.index, after.id, after.name] for after in opened.following]
-    counts, last = int(task.gate.counts), int(opened.last)
-    return _pack_task(
-        run_id, life, task.index, task.id, task.name, task.gate.index, task.at, counts, last, following
-    )
+    return task_head(run_id, life) + task_tail(opened)
 
 
 def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:

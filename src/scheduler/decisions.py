@@ -1,11 +1,13 @@
 """A decision on its way: a report, the steps that it asks for, and how many of them are taken."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from millstream.errors import UnreadableMessageError
 from millstream.keys import Keys
-from millstream.messages import Report, pack_task
+from millstream.messages import Report, task_head, task_tail
 from millstream.plan import CHUNK, ROOT, SUBMITTED, CountDownParent, End, Open, Plan, Skip, Step, Task, decide
 from millstream.states import RunState
 from millstream.store.transitions import (
@@ -19,6 +21,19 @@ from millstream.store.transitions import (
 )
 
 UNKNOWN_GATE: Final = -2  # of a report that cannot be read
+DECISIONS: Final = (
+    1024  # remembered: the runs of a definition ask for the same ones, and planning costs 10 times a look
+)
+SMALL: Final = 200  # tasks of a definition whose decisions are remembered; for a wide one the tasks outweigh the planning
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A chunk to open, ready to be sent for any run: `counts` as names and values, `tails` of the messages."""
+
+    counts: Sequence[str | int]
+    ids: Sequence[str]
+    tails: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,8 @@ class Abandon:
     reason: str
 
 
-Steps = list[Step | Fail | Abandon]
+Steps = Sequence[Opening | Skip | CountDownParent | End | Fail | Abandon]
+ENDS: Final = (End, Abandon)
 
 
 def steps_of(report: Report, plan: Plan | None) -> Steps:
@@ -46,13 +62,25 @@ def steps_of(report: Report, plan: Plan | None) -> Steps:
     """
     if plan is None:
         return [End(failed=True)]
-    gates, first = plan.gates, SUBMITTED if report.gate == ROOT else 0
-    is_known = 0 <= report.gate < len(gates) and first <= report.at < len(gates[report.gate].children)
-    if not is_known:
-        raise UnreadableMessageError(
-            f"run {report.run_id} has no gate {report.gate} with a child {report.at}"
-        )
-    return [*decide(plan, report.gate, report.at, report.failed)]
+    steps = _remembered if len(plan.tasks) <= SMALL else _steps
+    return steps(plan, report.gate, report.at, report.failed)
+
+
+def _steps(plan: Plan, gate: int, at: int, failed: bool) -> Steps:
+    gates, first = plan.gates, SUBMITTED if gate == ROOT else 0
+    if not (0 <= gate < len(gates) and first <= at < len(gates[gate].children)):
+        raise UnreadableMessageError(f"the run's definition has no gate {gate} with a child {at}")
+    return [_ready(step) for step in decide(plan, gate, at, failed)]
+
+
+_remembered = lru_cache(maxsize=DECISIONS)(_steps)
+
+
+def _ready(step: Step) -> Opening | Skip | CountDownParent | End:
+    if not isinstance(step, Open):
+        return step
+    counts = [word for gate, left in step.counts for word in (f"g{gate}", left)]
+    return Opening(counts, [o.task.id for o in step.tasks], [task_tail(o) for o in step.tasks])
 
 
 def abandoning(plan: Plan, reason: str) -> Steps:
@@ -96,7 +124,7 @@ class Decision:
     @property
     def ends_run(self) -> str:
         """Name the run that the last step ends; empty when it ends none."""
-        return self.report.run_id if isinstance(self._steps[-1], End | Abandon) else ""
+        return self.report.run_id if isinstance(self._steps[-1], ENDS) else ""
 
     def transition(self) -> Transition:
         """Give the transition of the step that comes next."""
@@ -105,11 +133,10 @@ class Decision:
         run, status, name = keys.run(run_id), keys.status(run_id), report.decision
         final = int(n == len(self._steps) - 1)
         match self._steps[n]:
-            case Open(counts, tasks):
-                fields = [word for gate, left in counts for word in (f"g{gate}", left)]
-                ids = [opened.task.id for opened in tasks]
-                messages = [pack_task(run_id, life, opened) for opened in tasks]
-                return OpenTasks(status, run, stream, entry, life, name, n, final, fields, ids, messages)
+            case Opening(counts, ids, tails):
+                head = task_head(run_id, life)
+                messages = [head + tail for tail in tails]
+                return OpenTasks(status, run, stream, entry, life, name, n, final, counts, ids, messages)
             case Skip(ids):
                 return SkipTasks(status, run, stream, entry, life, name, n, final, ids)
             case Fail(failing, reason):

@@ -136,9 +136,11 @@ class GroupReader:
             self._recovering = True
             raise
         self._failures = 0
-        return [
-            Entry(stream.decode(), entry, fields or []) for stream, found in answer for entry, fields in found
-        ]
+        entries = []
+        for stream, found in answer:
+            name = stream.decode()
+            entries += [Entry(name, entry, fields or []) for entry, fields in found]
+        return entries
 
     async def _failed(self, error: RedisUnavailableError) -> None:
         log.warning("redis_unavailable", doing="reading", error=str(error), failures=self._failures)
