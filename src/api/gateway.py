@@ -10,6 +10,7 @@ from api.body import Submission, Submissions
 from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.settings import Settings
 from millstream.store.collector import Collector
+from millstream.store.lookups import Lookups
 from millstream.store.store import RunRecord, Store
 from millstream.store.transitions import Submit
 
@@ -24,6 +25,7 @@ class Gateway:
         self.submissions = Submissions(settings.max_tasks)
         self._store = Store(settings, "api")
         self._channels = [self._store.channel(keys) for keys in self._store.partitions]
+        self._lookups = [Lookups(self._store.connector, keys.runs) for keys in self._store.partitions]
         self._collectors = [Collector(channel.exchange_twice) for channel in self._channels]
         self._offered: dict[str, float] = {}
         self._refusal: str | None = "the api has not reached Redis since it started"
@@ -60,9 +62,10 @@ class Gateway:
     async def statuses(self, run_id: str) -> dict[str, str] | None:
         """Give a run's status map, None when there is none. Raises RedisUnavailableError."""
         try:
-            return await self._store.statuses(run_id)
+            keys = self._store.keys_of(run_id)
         except ValueError:
             return None
+        return await self._lookups[keys.partition].hash(keys.status(run_id)) or None
 
     async def run(self, run_id: str) -> RunRecord | None:
         """Everything of a run, None when there is none. Raises RedisUnavailableError."""
@@ -79,4 +82,6 @@ class Gateway:
         """Close all connections."""
         for channel in self._channels:
             await channel.close()
+        for lookups in self._lookups:
+            await lookups.close()
         await self._store.close()
