@@ -31,7 +31,7 @@ def measure_scale(told: options.Options) -> None:
         raise BenchError(f"{error}; `make bench` installs what draws the chart") from None
     scale = Scale(told, say)
     found = {"kept": list(scale.kept()), "stages": scale.stages()}
-    about = circumstances(told, ("tasks", "repeats", "max_kept")) | scale.about | {"redis": scale.redis}
+    about = circumstances(told, ("tasks", "repeats", "max_kept")) | scale.about
     print(_head(about), f"Millstream {about['version']} {about['commit']}\n", sep="; ")
     print(report.scale(**found))
     told.charts.mkdir(parents=True, exist_ok=True)

@@ -39,14 +39,14 @@ class Scale:
         self._options, self._say = options, say
         self._source = options.sources[0]
         self.about: dict[str, str] = {}
-        self.redis = ""
 
     def _engine(self) -> Engine:
         engine = Engine(self._source, self._options.timeout, **MEASURED)
         with contextlib.ExitStack() as failing:
             failing.push(engine)
             engine.start("scheduler", "runner")
-            self.about, self.redis = engine.about, engine.redis.version()
+            told = {name: engine.about[name] for name in ("version", "commit")}  # where it lies is private
+            self.about = told | {"redis": engine.redis.version()}
             failing.pop_all()
         return engine
 
