@@ -1,8 +1,8 @@
 """Lookups: plain reads that concurrent callers share, over one raw connection.
 
 What people ask for by the thousand is the status map. Through redis-py's ordinary client (a connection of its
-pool, a slow packer, a task for its timeout) a request for it took 160 µs of the api's CPU; in one write with the
-others it takes 50.
+pool, a slow packer, a task for its timeout) a request for it took 145 µs of the api's CPU; in one write with the
+others it takes 55.
 """
 
 import asyncio
