@@ -8,11 +8,12 @@ because the scripts write them. All carry the format version `v`.
 
 import contextlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from millstream.errors import NewerMessageError, UnreadableMessageError
@@ -20,24 +21,20 @@ from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan
 
 VERSION: Final = 1
 NEWER_SECONDS: Final = 1.0  # how long a message of a newer format is kept before others may read it
-_values = itemgetter("run", "life", "task", "id", "name", "gate", "at", "counts", "last", "following")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
-_TYPES: Final = (str, int, int, str, str, int, int, int, int, list)
 
 
-@dataclass(slots=True)
-class TaskMessage:
+class TaskMessage(msgspec.Struct, rename={"version": "v", "run_id": "run"}, gc=False):
     """What a runner needs to execute a task and to report it, without reading anything else.
 
-    `following` holds the sequence's next tasks as [number, id, name]; `last` says that the run ends well
-    when this task and all that follow it do (or, in a parallel gate, when the gate does).
+    `following` holds the sequence's next tasks as (number, id, name); `last` says that the run ends well
+    when this task and all that follow it do (or, in a parallel gate, when the gate does). From `entry` on
+    it is what stands beside the JSON.
     """
 
-    entry: bytes
-    packed: bytes
+    version: int
     run_id: str
     life: int
-    epoch: int
     task: int
     id: str
     name: str
@@ -45,7 +42,10 @@ class TaskMessage:
     at: int
     counts: int
     last: int
-    following: list[list[Any]]
+    following: list[tuple[int, str, str]]
+    entry: bytes = b""
+    packed: bytes = b""
+    epoch: int = 1
     alone: int = 0
 
     def successor(self) -> bytes:
@@ -63,7 +63,14 @@ def task_head(run_id: str, life: int) -> bytes:
 
 
 def _tail(
-    task: int, task_id: str, name: str, gate: int, at: int, counts: int, last: int, following: list[list[Any]]
+    task: int,
+    task_id: str,
+    name: str,
+    gate: int,
+    at: int,
+    counts: int,
+    last: int,
+    following: Sequence[tuple[int, str, str]],
 ) -> bytes:
     return orjson.dumps(
         {
@@ -76,7 +83,7 @@ def _tail(
 def task_tail(opened: OpenedTask) -> bytes:
     """Write the rest of a task message: what is the same in all runs of a definition."""
     task = opened.task
-    following = [[after.index, after.id, after.name] for after in opened.following]
+    following = [(after.index, after.id, after.name) for after in opened.following]
     counts, last = int(task.gate.counts), int(opened.last)
     return _tail(task.index, task.id, task.name, task.gate.index, task.at, counts, last, following)
 
@@ -86,33 +93,33 @@ def pack_task(run_id: str, life: int, opened: OpenedTask) -> bytes:
     return task_head(run_id, life) + task_tail(opened)
 
 
+_read_task: Final = msgspec.json.Decoder(
+    TaskMessage
+).decode  # 0.4 us, types checked; loads and a dataclass 1.9
+
+
 def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:
     """Read a task message from a stream entry. Raises UnreadableMessageError, NewerMessageError."""
+    if not fields:
+        raise _deleted(entry)
     try:
-        if not fields:
-            raise _deleted(entry)
-        packed = fields[1]
-        found = orjson.loads(packed)
-        if found["v"] != VERSION:
-            raise _other_format("task message", entry, found["v"])
-        run_id, life, task, task_id, name, gate, at, counts, last, following = _typed(_values(found))
-        epoch = int(fields[3]) if len(fields) > 2 else 1  # noqa: PLR2004 (field `e` is there)
-        alone = int(len(fields) > 4)  # noqa: PLR2004 (field `alone` is there)
-        return TaskMessage(
-            entry, packed, run_id, life, epoch, task, task_id, name, gate, at, counts, last, following, alone
-        )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UnreadableMessageError(f"task message {entry!r} cannot be read: {error!r}") from error
+        message = _read_task(fields[1])
+        if message.version != VERSION:
+            raise _other_format("task message", entry, message.version)
+        message.entry, message.packed = entry, fields[1]
+        message.epoch = int(fields[3]) if len(fields) > 2 else 1  # noqa: PLR2004 (field `e` is there)
+        message.alone = int(len(fields) > 4)  # noqa: PLR2004 (field `alone` is there)
+    except (msgspec.MsgspecError, IndexError, ValueError) as error:
+        raise _unreadable(entry, fields, error) from error
+    return message
 
 
-def _typed(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Pass on the fields of a task message if they are of the right types. Raises TypeError."""
-    following = values[-1]
-    if tuple(map(type, values)) != _TYPES or (
-        following and tuple(map(type, following[0])) != (int, str, str)
-    ):
-        raise TypeError("a field is not of the type that it should be")
-    return values
+def _unreadable(entry: bytes, fields: list[bytes], error: Exception) -> UnreadableMessageError:
+    """Say why a task message cannot be read: its format is another, whatever else there is to say, or that."""
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        if (version := orjson.loads(fields[1])["v"]) != VERSION:
+            return _other_format("task message", entry, version)
+    return UnreadableMessageError(f"task message {entry!r} cannot be read: {error!r}")
 
 
 def _deleted(entry: bytes) -> UnreadableMessageError:

@@ -37,7 +37,7 @@ def test_a_task_message_reads_as_it_was_written(life: int, name: str, epoch: int
     packed = pack_task(RUN, life, opened(plan))
     message = unpack(packed, b"e", b"%d" % epoch)
     assert message == TaskMessage(
-        entry=b"5-1", packed=packed, run_id=RUN, life=life, epoch=epoch, task=0, id="x", name=name,
+        version=1, entry=b"5-1", packed=packed, run_id=RUN, life=life, epoch=epoch, task=0, id="x", name=name,
         gate=1, at=0, counts=1, last=1, following=[],
     )  # fmt: skip
 
