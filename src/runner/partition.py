@@ -1,12 +1,15 @@
-"""A runner in one partition, under one name: one loop reads task messages, one starts and reports them in batches.
+"""A runner in one partition, under one name: one loop reads task messages, one starts them, one reports them.
 
-A batch is whatever has accumulated while the last one was away, never a wait. A message is held from the
-moment it was read until Redis has answered its report; a connection error touches no running task.
+A batch is whatever has accumulated while the last one was away, never a wait. Starts and reports have a
+connection each: while Redis works on the one, the other is being made (a third more tasks/s), and a full
+Redis, which refuses starts and takes reports, because they make room, never has starts hold reports up.
+A message is held from the moment it was read until Redis has answered its report; a connection error
+touches no running task.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -53,12 +56,12 @@ class PartitionRunner:
         # With several partitions a blocking read holds one slot, or an idle one would keep the busy one's.
         self._most = slots.size if len(store.partitions) == 1 else 1
         self._reader = store.task_reader(keys, member.name, progress)
+        self._starting = store.channel(keys, member.name)
         self._channel = store.channel(keys, member.name)
         self.work = Work(keys)
         self._aside = Aside(store, keys, member, registry, self.work, self._share, stop)
         self._unstarted = self._aside.unstarted
         self._reporting = False
-        self._failures = 0
         self._changed = asyncio.Event()
 
     def is_ending(self) -> bool:
@@ -68,7 +71,7 @@ class PartitionRunner:
     async def run(self) -> None:
         """Run until asked to stop: no more reading, then the grace period, then hand back what is left."""
         async with asyncio.TaskGroup() as group:
-            pump = group.create_task(self._pump())
+            pumps = [group.create_task(pump()) for pump in (self._starts, self._reports)]
             reading = group.create_task(self._reading())
             await self._stop.wait()
             self._share.wake()
@@ -81,7 +84,8 @@ class PartitionRunner:
             await self._until(
                 lambda: not (self.work.finished or self._reporting), FLUSH_SECONDS, "reports_not_sent"
             )
-            pump.cancel()
+            for pump in pumps:
+                pump.cancel()
         await self._hand_back()
 
     async def drop(self) -> None:
@@ -121,52 +125,39 @@ class PartitionRunner:
         self._share.release(-kept)
         self._aside.give_back(messages)
 
-    async def _pump(self) -> None:
-        """Start what was read and report what finished, one batch after another."""
+    async def _starts(self) -> None:
+        """Start what was read, one batch after another. What Redis does not take now is tried again."""
+        failures = 0
+        while True:
+            starting = await self.work.to_begin()
+            try:
+                replies = await self._starting.exchange([self.work.to_start(message) for message in starting])
+            except RedisUnavailableError as error:
+                log.warning("redis_unavailable", doing="starts", error=str(error), failures=failures)
+                self.work.starting[:0] = starting
+                await asyncio.sleep(backoff(failures))
+                failures += 1
+                continue
+            failures = 0
+            for message, reply in zip(starting, replies, strict=True):
+                self._started(message, reply)
+            self._changed.set()
+
+    async def _reports(self) -> None:
+        """Report what finished, one batch after another, and do what is rare."""
         work = self.work
         while True:
-            await work.something()
-            finished, work.finished = work.finished, []
-            starting, work.starting = work.starting, []
-            rare, work.rare = work.rare, []
-            reports: list[Transition] = [work.to_finish(message, outcome) for message, outcome in finished]
-            reports += [item for item, _ in rare]
-            starts = [work.to_start(message) for message in starting]
+            finished, rare = await work.to_tell()
+            items: list[Transition] = [work.to_finish(message, outcome) for message, outcome in finished]
+            items += [item for item, _ in rare]
             self._reporting = True
-            replies, started = await self._say(reports, starts)
+            replies = await self._channel.settle(items)
             self._reporting = False
             for (message, _), reply in zip(finished, replies, strict=False):
                 self._reported(message, reply)
             for (_, answered), reply in zip(rare, replies[len(finished) :], strict=True):
                 answered(reply)
-            if started is None:
-                work.starting[:0] = starting
-                await asyncio.sleep(backoff(self._failures))
-            else:
-                for message, reply in zip(starting, started, strict=True):
-                    self._started(message, reply)
             self._changed.set()
-
-    async def _say(
-        self, reports: Sequence[Transition], starts: Sequence[Transition]
-    ) -> tuple[list[str], list[str] | None]:
-        """Send a batch; None for starts that Redis does not take now.
-
-        A full Redis refuses starts and takes reports, which make room: so starts must never hold reports up.
-        """
-        try:
-            replies = await self._channel.exchange([*reports, *starts])
-        except RedisUnavailableError as error:
-            log.warning("redis_unavailable", doing="scripts", error=str(error), failures=self._failures)
-            self._failures += 1
-        else:
-            self._failures = 0
-            return replies[: len(reports)], replies[len(reports) :]
-        replies = await self._channel.settle(reports)
-        try:
-            return replies, await self._channel.exchange(starts)
-        except RedisUnavailableError:
-            return replies, None
 
     def _reported(self, message: TaskMessage, reply: str) -> None:
         del self.work.held[message.entry]
@@ -217,6 +208,7 @@ class PartitionRunner:
 
     async def _close(self) -> None:
         await self._reader.close()
+        await self._starting.close()
         await self._channel.close()
 
 

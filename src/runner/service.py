@@ -23,7 +23,7 @@ from runner.slots import Slots
 
 log = structlog.get_logger()
 OFFER_SECONDS: Final = 30.0  # how often the catalog is written again: Redis may have lost it
-OFFER_AGAIN_SECONDS: Final = 0.5  # after an outage, before it can seem that nobody offers a task any more
+OFFER_AGAIN_SECONDS: Final = 1.0  # after an outage, before it can seem that nobody offers a task any more
 
 
 class Runner:

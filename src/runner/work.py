@@ -19,7 +19,8 @@ class Work:
         self.starting: list[TaskMessage] = []
         self.finished: list[tuple[TaskMessage, Outcome]] = []
         self.rare: list[tuple[Transition, Answered]] = []
-        self.wake = asyncio.Event()
+        self._something_to_begin = asyncio.Event()
+        self._something_to_tell = asyncio.Event()
         self._keys = keys
 
     def holds(self, _stream: str, entry: bytes) -> bool:
@@ -29,28 +30,39 @@ class Work:
     def start(self, messages: list[TaskMessage]) -> None:
         """Start messages for which there are slots."""
         self.starting += messages
-        self.wake.set()
+        self._something_to_begin.set()
 
     def finish(self, message: TaskMessage, outcome: Outcome) -> None:
         """Report an outcome. What is held no more is others' to report."""
         if message.entry in self.held:
             self.finished.append((message, outcome))
-            self.wake.set()
+            self._something_to_tell.set()
 
     def settle(self, item: Transition, answered: Answered) -> None:
         """Do something else with a message."""
         self.rare.append((item, answered))
-        self.wake.set()
+        self._something_to_tell.set()
 
     def let_go(self, entry: bytes) -> None:
         """Hold a message no more."""
         self.held.pop(entry, None)
 
-    async def something(self) -> None:
-        """Wait until there is something to say."""
-        while not (self.starting or self.finished or self.rare):
-            self.wake.clear()
-            await self.wake.wait()
+    async def to_begin(self) -> list[TaskMessage]:
+        """Take what is to be started; wait until there is something."""
+        while not self.starting:
+            self._something_to_begin.clear()
+            await self._something_to_begin.wait()
+        starting, self.starting = self.starting, []
+        return starting
+
+    async def to_tell(self) -> tuple[list[tuple[TaskMessage, Outcome]], list[tuple[Transition, Answered]]]:
+        """Take what is to be reported, and what is rare; wait until there is something."""
+        while not (self.finished or self.rare):
+            self._something_to_tell.clear()
+            await self._something_to_tell.wait()
+        finished, self.finished = self.finished, []
+        rare, self.rare = self.rare, []
+        return finished, rare
 
     def to_start(self, m: TaskMessage) -> StartTask:
         """Give the transition that starts a task."""
