@@ -117,9 +117,12 @@ class Channel:
 
         Raises RedisUnavailableError.
         """
+        was_idle = self._connection is not None
         try:
             return await self.exchange(items)
         except RedisUnavailableError:
+            if not was_idle:
+                raise
             return await self.exchange(items)
 
     async def settle(

@@ -98,6 +98,7 @@ class Connector:
             "socket_timeout": ANSWER_SECONDS,
             "socket_connect_timeout": CONNECT_SECONDS,
             "protocol": 2,
+            "driver_info": None,  # redis-py would read its own package's version from the disk each time
             "client_name": self._name,
         }
         options = {**self._options, **limits}
@@ -130,7 +131,7 @@ class Connector:
 
     async def _open(self, address: dict[str, Any]) -> Connection:
         ours = {
-            "retry": Retry(NoBackoff(), 0), "socket_timeout": None, "protocol": 2,
+            "retry": Retry(NoBackoff(), 0), "socket_timeout": None, "protocol": 2, "driver_info": None,
             "socket_connect_timeout": CONNECT_SECONDS, "client_name": self._name,
         }  # fmt: skip
         connection: Connection = self._class(**(self._options | address | ours))

@@ -58,7 +58,7 @@ class Lookups:
             if self._connection is None:
                 self._connection = await self._connector.connect(self._key)
             connection = self._connection
-            packed = [hiredis.pack_command(("HGETALL", key)) for key in keys]
+            packed = [hiredis.pack_command(("HGETALL", key)) for key in keys]  # type: ignore[arg-type]
             await connection.send_packed_command(packed, check_health=False)
             for _ in keys:
                 answers.append(await connection.read_response())
