@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _with_definition(app: FastAPI) -> dict[str, Any]:
-    """Complete the document: the body is parsed by our own dependency, so FastAPI does not know its schema."""
+    """Complete the document: the body is read in the route, so FastAPI does not know its schema."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes

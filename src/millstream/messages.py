@@ -95,7 +95,7 @@ def pack_task(run_id: str, life: int, opened: OpenedTask) -> bytes:
 
 _read_task: Final = msgspec.json.Decoder(
     TaskMessage
-).decode  # 0.4 us, types checked; loads and a dataclass 1.9
+).decode  # 0.6 us a message, types checked; loads and a dataclass took 1.9
 
 
 def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:

@@ -1,4 +1,4 @@
-"""What a runner holds in one partition, and what its next batch will say about it."""
+"""What a runner holds in one partition, and what its next batches will say about it."""
 
 import asyncio
 from collections.abc import Callable

@@ -328,6 +328,6 @@ async def test_a_frozen_node_does_not_hold_up_connections_to_the_others(redis_cl
         url = redis_cluster.replace("://", f"://127.0.0.1:{deaf.getsockname()[1]},")
         store = Store(Settings(redis_url=url, partitions=3), "test")
         for keys in store.partitions:
-            connection = await store.connector.connect(keys.tasks)
-            await connection.disconnect(nowait=True)
+            wire = await store.connector.connect(keys.tasks)
+            await wire.close()
         await store.close()

@@ -1,8 +1,8 @@
 """From one URL to connections: standalone, Sentinel or Cluster (design, section 8).
 
-Services use raw connections for their two hot loops, with the client's own retries off: a retried read
-would lose entries silently, and the engine's calls are made to be sent again. Everything else goes
-through redis-py's ordinary client.
+What happens all the time goes over wires (`wire.py`), with the client's own retries off: a retried read
+would lose entries silently, and the engine's calls are made to be sent again. What is rare goes through
+redis-py's ordinary client.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.store.wire import Wire
 
 CONNECT_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
@@ -120,14 +121,14 @@ class Connector:
             return self._sentinel.master_for(self._master)
         return Redis(ssl=tls, **options)
 
-    async def connect(self, key: str) -> Connection:
-        """Open a raw connection to the node that holds a key: no retries, no timeouts of its own, bytes.
+    async def connect(self, key: str) -> Wire:
+        """Open a raw connection to the node that holds a key: no retries, bytes.
 
         Raises RedisUnavailableError.
         """
         with unavailable_as_ours():
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._open(await self._address(key))
+                return Wire(await self._open(await self._address(key)))
 
     async def _open(self, address: dict[str, Any]) -> Connection:
         ours = {

@@ -5,16 +5,13 @@ pool, a slow packer, a task for its timeout) a request for it took 145 µs of th
 others it takes 55.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
-
-import hiredis
-from redis.asyncio.connection import Connection
 
 from millstream.errors import RedisUnavailableError
 from millstream.store.collector import Collector
 from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.store.wire import Wire, packed, raised
 
 BATCH: Final = 100  # reads a write: what Redis has to keep of answers is bounded
 
@@ -25,7 +22,7 @@ class Lookups:
     def __init__(self, connector: Connector, key: str) -> None:
         self._connector = connector
         self._key = key
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
         self._collector = Collector(self._read_twice)
 
     async def hash(self, key: str) -> dict[str, str]:
@@ -53,19 +50,13 @@ class Lookups:
         return answers
 
     async def _exchange(self, keys: Sequence[str], answers: list[list[bytes]]) -> None:
-        now = asyncio.get_running_loop().time
-        async with asyncio.timeout(ANSWER_SECONDS) as limit:
-            if self._connection is None:
-                self._connection = await self._connector.connect(self._key)
-            connection = self._connection
-            packed = [hiredis.pack_command(("HGETALL", key)) for key in keys]  # type: ignore[arg-type]
-            await connection.send_packed_command(packed, check_health=False)
-            for _ in keys:
-                answers.append(await connection.read_response())
-                limit.reschedule(now() + ANSWER_SECONDS)  # maps may be large, and each is given its time
+        if self._wire is None:
+            self._wire = await self._connector.connect(self._key)
+        data = b"".join([packed("HGETALL", key) for key in keys])
+        answers += [raised(answer) for answer in await self._wire.ask(data, len(keys), ANSWER_SECONDS)]
 
     async def close(self) -> None:
         """Drop the connection; the next lookup opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()

@@ -4,18 +4,16 @@ For what is asked again and again while nothing happens: redis-py's `execute_com
 a query by its hash, and retries by itself. Each script answers what was true at one instant.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import hiredis
 from redis import exceptions
-from redis.asyncio.connection import Connection
 
 from millstream.errors import RedisUnavailableError
 from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.store.wire import Wire
 
 
 @cache
@@ -30,14 +28,14 @@ class Query:
         """Ask the node that holds `key`."""
         self._connector = connector
         self._key = key
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
 
     async def ask(self, script: str, keys: Sequence[str], *arguments: str | int) -> Any:
         """Give a script's answer; asked once more when the connection may have died while it was idle.
 
         Raises RedisUnavailableError.
         """
-        was_idle = self._connection is not None
+        was_idle = self._wire is not None
         try:
             return await self._ask(script, keys, arguments)
         except RedisUnavailableError:
@@ -49,24 +47,18 @@ class Query:
         words = (len(keys), *keys, *arguments)
         try:
             with unavailable_as_ours():
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    if self._connection is None:
-                        self._connection = await self._connector.connect(self._key)
-                    try:
-                        return await _call(self._connection, "EVALSHA", _sha(script), *words)
-                    except exceptions.NoScriptError:
-                        return await _call(self._connection, "EVAL", script, *words)
+                if self._wire is None:
+                    self._wire = await self._connector.connect(self._key)
+                try:
+                    return await self._wire.call("EVALSHA", _sha(script), *words, seconds=ANSWER_SECONDS)
+                except exceptions.NoScriptError:
+                    return await self._wire.call("EVAL", script, *words, seconds=ANSWER_SECONDS)
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
         """Drop the connection; the next question opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
-
-
-async def _call(connection: Connection, *command: str | int) -> Any:
-    await connection.send_packed_command([hiredis.pack_command(command)], check_health=False)  # type: ignore[arg-type]
-    return await connection.read_response()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()

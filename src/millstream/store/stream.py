@@ -10,15 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-import hiredis
 import structlog
 from redis import exceptions
-from redis.asyncio.connection import Connection
 
 from millstream.errors import RedisUnavailableError
 from millstream.lifecycle import Progress
 from millstream.store.channel import backoff
 from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.store.wire import Wire, packed, raised
 
 log = structlog.get_logger()
 Holds = Callable[[str, bytes], bool]
@@ -52,7 +51,7 @@ class GroupReader:
         self._consumer = consumer
         self._block_ms = block_ms
         self._progress = progress
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
         self._client_id = 0
         self._recovering = False
         self._looked = 0.0  # when own pending entries were last compared with what is held
@@ -87,7 +86,7 @@ class GroupReader:
     async def _read(self, count: int, holds: Holds, *, block: bool) -> list[Entry]:
         try:
             with unavailable_as_ours():
-                if self._connection is None:
+                if self._wire is None:
                     await self._connect()
                 if self._recovering or self._is_due():
                     return await self._own_pending(holds)
@@ -99,15 +98,13 @@ class GroupReader:
         return []
 
     async def _connect(self) -> None:
-        connection = await self._connector.connect(self._streams[0])
+        wire = await self._connector.connect(self._streams[0])
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await connection.send_command("CLIENT", "ID")
-                self._client_id = await connection.read_response()
+            self._client_id = await wire.call("CLIENT", "ID", seconds=ANSWER_SECONDS)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await wire.close()
             raise
-        self._connection = connection
+        self._wire = wire
 
     async def _own_pending(self, holds: Holds) -> list[Entry]:
         entries = await self._exchange(MOST_PENDING, "0", block=False)
@@ -116,28 +113,23 @@ class GroupReader:
         return [entry for entry in entries if not holds(entry.stream, entry.id)]
 
     async def _exchange(self, count: int, after: str, *, block: bool) -> list[Entry]:
-        connection = self._connection
-        assert connection is not None  # noqa: S101 (read() connects first)
+        assert self._wire is not None  # noqa: S101 (read() connects first)
         blocking = ("BLOCK", self._block_ms) if block else ()
         starts = (after,) * len(self._streams)
-        command = (
+        command = packed(
             "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", count, *blocking, "STREAMS",
             *self._streams, *starts,
         )  # fmt: skip
+        seconds = (self._block_ms / 1000 if block else ANSWER_SECONDS) + MARGIN_SECONDS
         try:
-            async with asyncio.timeout((self._block_ms / 1000 if block else ANSWER_SECONDS) + MARGIN_SECONDS):
-                await connection.send_packed_command([hiredis.pack_command(command)], check_health=False)
-                answer: list[tuple[bytes, list[tuple[bytes, list[bytes]]]]] = (
-                    await connection.read_response() or []
-                )
-        except exceptions.ResponseError:
-            raise
+            (answer,) = await self._wire.ask(command, 1, seconds)
         except BaseException:
             self._recovering = True
             raise
+        streams: list[tuple[bytes, list[tuple[bytes, list[bytes]]]]] = raised(answer) or []
         self._failures = 0
         entries = []
-        for stream, found in answer:
+        for stream, found in streams:
             name = stream.decode()
             entries += [Entry(name, entry, fields or []) for entry, fields in found]
         return entries
@@ -155,15 +147,15 @@ class GroupReader:
     async def stop(self) -> None:
         """Make a blocked read return, with whatever it has, and every later one come back empty."""
         self._stopping.set()
-        if self._connection is None:
+        if self._wire is None:
             return
         try:
             with unavailable_as_ours():
                 other = await self._connector.connect(self._streams[0])
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await other.send_command("CLIENT", "UNBLOCK", self._client_id)
-                    await other.read_response()
-                await other.disconnect(nowait=True)
+                try:
+                    await other.call("CLIENT", "UNBLOCK", self._client_id, seconds=ANSWER_SECONDS)
+                finally:
+                    await other.close()
         except RedisUnavailableError as error:
             log.warning("redis_unavailable", doing="stopping", error=str(error))
 
@@ -173,9 +165,9 @@ class GroupReader:
         return await self._read(MOST_PENDING, holds, block=False)
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
 
     async def close(self) -> None:
         """Drop the connection."""
