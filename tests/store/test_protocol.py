@@ -222,10 +222,17 @@ async def test_a_full_redis_refuses_at_the_door_and_writes_nothing(settings: Set
 async def test_the_hashes_of_a_wide_run_are_tables_from_the_start(
     lab: Lab, tasks: int, encoding: set[str]
 ) -> None:
-    await lab.submit([{"type": "parallel", "tasks": [{"task": "a", "id": f"a-{n}"} for n in range(tasks)]}])
-    for key in (lab.keys.status(lab.run_id), lab.keys.run(lab.run_id)):
+    stages = [{"type": "parallel", "tasks": [{"task": "a", "id": f"a-{n}"} for n in range(tasks)]}]
+    message, *_ = await lab.opened_run(stages)
+    names = lab.keys.status(lab.run_id), lab.keys.run(lab.run_id)
+    for key in names:
         assert (await lab.redis.object("encoding", key)).decode() in encoding
-    assert set((await lab.status()).values()) == {"pending"}
+    await lab.one(lab.start(message))
+    await lab.one(lab.finish(message, detail=b'{"result":1}'))
+    for key in (*names, lab.keys.outcomes(lab.run_id)):
+        assert (await lab.redis.object("encoding", key)).decode() in encoding
+    assert await lab.redis.hgetall(lab.keys.outcomes(lab.run_id)) == {b"0": b'{"result":1}'}
+    assert await lab.status() == {f"a-{n}": "pending" if n else "success" for n in range(tasks)}
 
 
 async def test_ten_thousand_tasks_are_submitted_in_one_script(lab: Lab) -> None:

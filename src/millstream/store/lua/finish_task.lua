@@ -27,7 +27,7 @@ local function attempt_of(record, epoch)
 end
 
 local function item()
-  local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task, 'g' .. gate, 'f' .. gate, 'kept', 'apart')
+  local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task, 'g' .. gate, 'f' .. gate, 'kept', 'apart', 'wide')
   local record, kept = found[5], found[8]
   local begun, ended = attempt_of(record, epoch)
   local current = is_current(found[1], found[2], life, found[4], epoch)
@@ -50,7 +50,10 @@ local function item()
 
   redis.call('HSET', status, id, outcome)
   redis.call('HSET', run, unpack(fields))
-  if detail ~= '' then redis.call('HSET', outcomes, task, detail) end
+  if detail ~= '' then
+    if found[10] and not found[8] then redis.call('HSET', outcomes, task, found[10]) end -- a table, as submit.lua says
+    redis.call('HSET', outcomes, task, detail)
+  end
   if next_task then
     redis.call('XADD', tasks, '*', 'm', successor)
   elseif run_ends then

@@ -25,7 +25,7 @@ local function item()
   waiting = waiting + 1
   if #ids > WIDE then
     redis.call('HSET', status, ids[1], LONG)
-    redis.call('HSET', run, 'v', LONG)
+    redis.call('HSET', run, 'wide', LONG)
   end
   local fields = {}
   for n = 1, #ids do
