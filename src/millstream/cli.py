@@ -41,9 +41,9 @@ def run_service(name: str) -> None:
     async def main() -> NoReturn:
         stop, status = Stop(), 0
         # What is loaded stays, and what comes and goes with a task makes no cycles: looking through both in vain cost
-        # a runner 3 of 21 us a task.
+        # a runner 3 of 21 us a task. The youngest are still looked through, because users' code may make some.
         gc.freeze()
-        gc.set_threshold(10_000, 20, 50)
+        gc.set_threshold(1000, 20, 50)
         stop.on_signals()
         try:
             await service.serve(settings, stop)

@@ -29,7 +29,7 @@ class TaskMessage(msgspec.Struct, rename={"version": "v", "run_id": "run"}, gc=F
 
     `following` holds the sequence's next tasks as (number, id, name); `last` says that the run ends well
     when this task and all that follow it do (or, in a parallel gate, when the gate does). From `entry` on
-    it is what stands beside the JSON.
+    it is what stands beside the JSON, whose later fields must not bear these names.
     """
 
     version: int
@@ -109,14 +109,14 @@ def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:
         message.entry, message.packed = entry, fields[1]
         message.epoch = int(fields[3]) if len(fields) > 2 else 1  # noqa: PLR2004 (field `e` is there)
         message.alone = int(len(fields) > 4)  # noqa: PLR2004 (field `alone` is there)
-    except (msgspec.MsgspecError, IndexError, ValueError) as error:
+    except (msgspec.MsgspecError, IndexError, RecursionError, ValueError) as error:
         raise _unreadable(entry, fields, error) from error
     return message
 
 
 def _unreadable(entry: bytes, fields: list[bytes], error: Exception) -> UnreadableMessageError:
     """Say why a task message cannot be read: its format is another, whatever else there is to say, or that."""
-    with contextlib.suppress(LookupError, TypeError, ValueError):
+    with contextlib.suppress(LookupError, RecursionError, TypeError, ValueError):
         if (version := orjson.loads(fields[1])["v"]) != VERSION:
             return _other_format("task message", entry, version)
     return UnreadableMessageError(f"task message {entry!r} cannot be read: {error!r}")

@@ -129,7 +129,7 @@ class PartitionRunner:
         """Start what was read, one batch after another. What Redis does not take now is tried again."""
         failures = 0
         while True:
-            starting = await self.work.to_begin()
+            starting = await self.work.to_begin(self._settings.runner_slots)
             try:
                 replies = await self._starting.exchange([self.work.to_start(message) for message in starting])
             except RedisUnavailableError as error:
@@ -160,7 +160,7 @@ class PartitionRunner:
             self._changed.set()
 
     def _reported(self, message: TaskMessage, reply: str) -> None:
-        del self.work.held[message.entry]
+        self.work.reported(message)
         self._aside.ended(message)
         if reply != "recorded":
             log.warning("report_refused", run_id=message.run_id, task=message.id, epoch=message.epoch)

@@ -19,6 +19,7 @@ class Work:
         self.starting: list[TaskMessage] = []
         self.finished: list[tuple[TaskMessage, Outcome]] = []
         self.rare: list[tuple[Transition, Answered]] = []
+        self.unreported = 0  # executions that have ended and whose reports Redis has not answered
         self._something_to_begin = asyncio.Event()
         self._something_to_tell = asyncio.Event()
         self._keys = keys
@@ -36,6 +37,7 @@ class Work:
         """Report an outcome. What is held no more is others' to report."""
         if message.entry in self.held:
             self.finished.append((message, outcome))
+            self.unreported += 1
             self._something_to_tell.set()
 
     def settle(self, item: Transition, answered: Answered) -> None:
@@ -47,9 +49,12 @@ class Work:
         """Hold a message no more."""
         self.held.pop(entry, None)
 
-    async def to_begin(self) -> list[TaskMessage]:
-        """Take what is to be started; wait until there is something."""
-        while not self.starting:
+    async def to_begin(self, most: int) -> list[TaskMessage]:
+        """Take what is to be started; wait until there is something, and no more than `most` wait to be reported.
+
+        An execution gives its slot back before it is reported, so without this nothing would bound what is held.
+        """
+        while not self.starting or self.unreported > most:
             self._something_to_begin.clear()
             await self._something_to_begin.wait()
         starting, self.starting = self.starting, []
@@ -63,6 +68,12 @@ class Work:
         finished, self.finished = self.finished, []
         rare, self.rare = self.rare, []
         return finished, rare
+
+    def reported(self, message: TaskMessage) -> None:
+        """Hear that a report has been answered."""
+        del self.held[message.entry]
+        self.unreported -= 1
+        self._something_to_begin.set()
 
     def to_start(self, m: TaskMessage) -> StartTask:
         """Give the transition that starts a task."""

@@ -22,7 +22,7 @@ from millstream.store.transitions import (
 
 UNKNOWN_GATE: Final = -2  # of a report that cannot be read
 DECISIONS: Final = (
-    1024  # remembered: the runs of a definition ask for the same ones, and planning takes 5.5 us, a look 0.2
+    256  # remembered: the runs of a definition ask for the same; planning takes 5.5 us, a look 0.2
 )
 SMALL: Final = 200  # tasks of a definition whose decisions are remembered; for a wide one the tasks outweigh the planning
 

@@ -73,6 +73,8 @@ def test_a_successor_begins_at_the_first_epoch() -> None:
         [b"m", b"null"],
         [b"m", b"{}"],
         [b"m", b'{"v": 1}'],
+        [b"m", b'{"v": 1, "later": ' + b"[" * 5000 + b"]" * 5000 + b"}"],
+        [b"m", b'{"v": 2, "later": ' + b"[" * 5000 + b"]" * 5000 + b"}"],
         [b"m", b"[" * 100_000],
         [b"m", changed(), b"e", b"two"],
         [b"m", changed(), b"e"],

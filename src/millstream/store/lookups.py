@@ -32,10 +32,13 @@ class Lookups:
         return dict(zip(words, words, strict=True))
 
     async def _read_twice(self, keys: Sequence[str]) -> list[list[bytes]]:
-        """Read once more when the first try fails: the connection may have died while it was idle."""
+        """Read once more when the connection may have died while it was idle."""
+        was_idle = self._wire is not None
         try:
             return await self._read(keys)
         except RedisUnavailableError:
+            if not was_idle:
+                raise
             return await self._read(keys)
 
     async def _read(self, keys: Sequence[str]) -> list[list[bytes]]:

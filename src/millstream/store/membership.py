@@ -48,7 +48,7 @@ class Member:
 
     def __init__(self, role: Role) -> None:
         self.role = role
-        self.name = f"{socket.gethostname()}-{token_hex(4)}"
+        self.name = f"{'-'.join(socket.gethostname().split())}-{token_hex(4)}"  # records are split at spaces
         self._loop = asyncio.get_running_loop()
         self._lost = asyncio.Event()
         self._leaving = False

@@ -46,7 +46,7 @@ class Wire(asyncio.Protocol):
         Raises TimeoutError when Redis has been silent for so many seconds, redis-py's ConnectionError when it
         closes the connection or says what is not its protocol.
         """
-        if self._is_closed:
+        if self._is_closed or self._answers:  # what nobody has asked for would be taken for the answer
             raise exceptions.ConnectionError(CLOSED)
         self._wanted, self._seconds, self._heard = count, seconds, self._loop.time()
         self._waiter = self._loop.create_future()

@@ -9,7 +9,7 @@
 -- INCLUDE: time
 local SLICE = 2000
 -- Redis looks a field of a small hash up from its beginning, so 100 tasks cost twice as much a task as ten do. One long
--- value makes a hash table of it, for good; beyond WIDE tasks that is cheaper, though it takes more memory.
+-- value makes a hash table of it, until Redis loads its data anew; beyond WIDE tasks that is cheaper, though it takes more memory.
 local WIDE, LONG = 32, string.rep('.', 65)
 local waiting = redis.call('XLEN', workflows) + redis.call('XLEN', tasks)
 local memory = redis.call('INFO', 'memory')
