@@ -70,13 +70,14 @@ def _steps(plan: Plan, gate: int, at: int, failed: bool) -> Steps:
     gates, first = plan.gates, SUBMITTED if gate == ROOT else 0
     if not (0 <= gate < len(gates) and first <= at < len(gates[gate].children)):
         raise UnreadableMessageError(f"the run's definition has no gate {gate} with a child {at}")
-    return [_ready(step) for step in decide(plan, gate, at, failed)]
+    return [ready(step) for step in decide(plan, gate, at, failed)]
 
 
 _remembered = lru_cache(maxsize=DECISIONS)(_steps)
 
 
-def _ready(step: Step) -> Opening | Skip | CountDownParent | End:
+def ready(step: Step) -> Opening | Skip | CountDownParent | End:
+    """Make a planner's step ready to be sent."""
     if not isinstance(step, Open):
         return step
     counts = [word for gate, left in step.counts for word in (f"g{gate}", left)]

@@ -1,14 +1,15 @@
 """The definitions that are explored, and the project's own planner asked about them."""
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from millstream import plan as planning
-from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, decide
+from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
 from model.state import Message, Report
 from scheduler import decisions
-from scheduler.decisions import UNKNOWN_GATE, Steps, abandoning
+from scheduler.decisions import UNKNOWN_GATE, Abandon, Fail, abandoning
 from trees import Stages
 
 
@@ -23,6 +24,7 @@ def parallel(*entries: Any) -> dict[str, Any]:
 
 
 SUBMISSION = Report(ROOT, SUBMITTED)
+Planned = Step | Fail | Abandon
 
 
 class Definition:
@@ -35,11 +37,11 @@ class Definition:
         self._sizes: dict[str, Any] = {"CHUNK": chunk, "WINDOW": window}
         self.steps = cache(self._steps)
 
-    def _steps(self, report: Report) -> Steps:
+    def _steps(self, report: Report) -> Sequence[Planned]:
         """Give what a report asks for, as the scheduler does."""
         with patch.multiple(planning, **self._sizes), patch.object(decisions, "CHUNK", self._sizes["CHUNK"]):
             if report.garbled:
-                return abandoning(self.plan, "unreadable")
+                return cast("Sequence[Planned]", abandoning(self.plan, "unreadable"))  # which opens nothing
             return [*decide(self.plan, report.gate, report.at, report.failed)]
 
 

@@ -19,7 +19,7 @@ from model.configurations import EVERY, FORK, GATES, NESTED, PARALLEL, SINGLE, S
 from model.definitions import Definition
 from model.processes import STEP_SCRIPTS, Model
 from model.state import NOT_SET, Call, Message, State, owner_of
-from scheduler.decisions import Decision
+from scheduler.decisions import Abandon, Decision, Fail, ready
 
 WALKS: Final = 15
 OFTEN: Final = 0.2  # of the moves are faults while there may be any
@@ -124,7 +124,9 @@ class Replay:
             role = scheduler_role(lab.keys)
             return Requeue(self.stream(entry), role.beats, role.group, self.ids[entry], f"m{owner}")
         if script in STEP_SCRIPTS.values():
-            decision = Decision(lab.keys, found, self.definition.steps(entry))
+            steps = self.definition.steps(entry)
+            sent = [step if isinstance(step, Fail | Abandon) else ready(step) for step in steps]
+            decision = Decision(lab.keys, found, sent)
             decision.answered(str(rest[0]))
             return decision.transition()
         kinds: dict[str, Any] = {
