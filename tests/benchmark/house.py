@@ -24,6 +24,7 @@ class Bench:
             [sys.executable, "-m", "bench", "--json", str(self.json), *arguments],
             cwd=ROOT, env=os.environ | {"TMPDIR": str(self._temporary)}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 (these tests have one thread)
         )  # fmt: skip
 
     def ended(self) -> int:
@@ -63,6 +64,11 @@ class Bench:
     def left_behind(self) -> list[str]:
         """Name what it did not remove: processes and files."""
         return [*map(str, self.processes()), *map(str, self._temporary.iterdir())]
+
+
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does to the tests when it runs them in the background: they, and children, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _read(pid: int, name: str) -> bytes:
