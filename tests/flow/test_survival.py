@@ -13,7 +13,7 @@ from millstream.errors import RedisUnavailableError
 from millstream.messages import Report
 from millstream.plan import Plan
 from millstream.settings import Settings
-from millstream.store.dead import dead_consumers
+from millstream.store.dead import Lookout
 from millstream.store.membership import runner_role, scheduler_role
 from millstream.store.store import Store
 from millstream.store.upkeep import Leave
@@ -45,8 +45,14 @@ async def outside(engine_settings: Settings, engine: Engine) -> AsyncIterator[St
 
 
 async def swept(outside: Store) -> bool:
-    roles = [role(keys) for keys in outside.partitions for role in (runner_role, scheduler_role)]
-    return not any([await dead_consumers(outside, role) for role in roles])
+    for keys in outside.partitions:
+        lookout = Lookout(outside, keys)
+        try:
+            if any([await lookout.dead_consumers(role(keys)) for role in (runner_role, scheduler_role)]):
+                return False
+        finally:
+            await lookout.close()
+    return True
 
 
 async def declare_dead(outside: Store, names: set[str]) -> None:

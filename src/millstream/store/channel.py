@@ -7,6 +7,7 @@ writing a whole batch at once halves the CPU of every service (10 to 49 % more t
 import asyncio
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -14,7 +15,8 @@ from redis import exceptions
 
 from millstream.errors import RedisUnavailableError
 from millstream.keys import Keys
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.store.connection import ANSWER_SECONDS, Connector
+from millstream.store.line import Line
 from millstream.store.scripts import BATCH, Script, load
 from millstream.store.transitions import TRANSITIONS, Transition, script_name
 from millstream.store.wire import Wire, packed, raised
@@ -40,10 +42,8 @@ class Channel:
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         """`context` gives the arguments that scripts have once a call, by the names of their headers."""
-        self._connector = connector
-        self._keys = keys
+        self._line = Line(connector, keys.tasks, answer_seconds)
         self._answer_seconds = answer_seconds
-        self._wire: Wire | None = None
         self._scripts: dict[type[Transition], tuple[Script, list[str], list[str | int]]] = {}
         for kind in TRANSITIONS:
             script = load(script_name(kind))
@@ -70,25 +70,23 @@ class Channel:
         again), so what must come first goes into an exchange of its own.
         Any of it may have happened when it fails, and may be sent again. Raises RedisUnavailableError.
         """
+        return await self._line.once(partial(self._exchange, items))
+
+    async def _exchange(self, items: Sequence[Transition], wire: Wire) -> list[str]:
         calls = list(_calls(items))
         replies: list[str] = [""] * len(items)
-        try:
-            with unavailable_as_ours():
-                while calls:
-                    calls = await self._send(calls, items, replies)
-        except BaseException:
-            await self.close()
-            raise
+        while calls:
+            calls = await self._send(wire, calls, items, replies)
         return replies
 
     async def _send(
         self,
+        wire: Wire,
         calls: list[tuple[type[Transition], list[int]]],
         items: Sequence[Transition],
         replies: list[str],
     ) -> list[tuple[type[Transition], list[int]]]:
         """One round: write all calls, read all answers; gives back those whose script Redis did not know."""
-        wire = self._wire or await self._open()
         data = b"".join([self._pack(kind, [items[n] for n in numbers]) for kind, numbers in calls])
         seconds = self._answer_seconds + len(data) / SLOWEST_BYTES_PER_SECOND
         unknown = []
@@ -102,23 +100,12 @@ class Channel:
             await wire.call("SCRIPT", "LOAD", self._scripts[kind][0].source, seconds=self._answer_seconds)
         return unknown
 
-    async def _open(self) -> Wire:
-        async with asyncio.timeout(self._answer_seconds):
-            self._wire = await self._connector.connect(self._keys.tasks)
-        return self._wire
-
     async def exchange_twice(self, items: Sequence[Transition]) -> list[str]:
         """Exchange, once more when the first try fails: a connection may have died while it was idle.
 
         Raises RedisUnavailableError.
         """
-        was_idle = self._wire is not None
-        try:
-            return await self.exchange(items)
-        except RedisUnavailableError:
-            if not was_idle:
-                raise
-            return await self.exchange(items)
+        return await self._line.twice(partial(self._exchange, items))
 
     async def settle(
         self, items: Sequence[Transition], again: Callable[[], bool] = lambda: True
@@ -140,9 +127,7 @@ class Channel:
 
     async def close(self) -> None:
         """Drop the connection; the next exchange opens another."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.close()
+        await self._line.close()
 
 
 def _calls(items: Sequence[Transition]) -> Iterator[tuple[type[Transition], list[int]]]:

@@ -73,12 +73,3 @@ class Lookout:
     async def close(self) -> None:
         """Drop the connection."""
         await self._query.close()
-
-
-async def dead_consumers(store: Store, role: Role) -> list[DeadConsumer]:
-    """Look once. Raises RedisUnavailableError."""
-    lookout = Lookout(store, store.partitions[role.partition])
-    try:
-        return await lookout.dead_consumers(role)
-    finally:
-        await lookout.close()

@@ -21,7 +21,9 @@ from millstream.store.wire import Wire, packed, raised
 
 log = structlog.get_logger()
 Holds = Callable[[str, bytes], bool]
-MOST_PENDING: Final = 10_000  # entries a process holds at most: its slots, or its decisions on their way
+# Entries a process holds at most: a runner three times its slots (read, ended, being reported), of which 10 000 are
+# allowed; a scheduler its decisions on their way.
+MOST_PENDING: Final = 30_000
 MARGIN_SECONDS: Final = 2.0  # how much longer than BLOCK an answer may take before the connection is given up
 
 

@@ -1,7 +1,7 @@
 """A raw connection to Redis: bytes out, answers in.
 
 redis-py opens it (URL, TLS, user, database), then its transport is ours: a protocol that feeds hiredis
-costs 15 µs a round trip where redis-py's streams, with a timeout around them, cost 30 to 60, and every
+takes 12 to 17 µs of CPU a round trip, redis-py's streams with a timeout around them 21 to 57, and every
 step of an idle chain takes three.
 """
 
