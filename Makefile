@@ -46,6 +46,7 @@ storm: $(STAMP)  ## Kill, freeze and stop processes and Redis under load (STORM=
 
 lock: $(STAMP)  ## Pin the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header -o requirements.txt pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements.txt --no-header -o requirements-image.txt pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group bench --constraint requirements.txt --no-header -o requirements-bench.txt
 
 clean:  ## Remove what was installed and built; data in .millstream stays
