@@ -4,7 +4,7 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench storm lock clean
+.PHONY: help install run test check format bench storm image lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -43,6 +43,14 @@ bench: $(BENCH_STAMP)  ## Measure the engine, beside a raw Streams loop (BENCH=-
 
 storm: $(STAMP)  ## Kill, freeze and stop processes and Redis under load (STORM="--seed 3 --seconds 300 --runs 2000")
 	@PYTHONPATH=tests $(BIN)/python -m storm $(STORM)
+
+image: IMAGE ?= millstream
+image: VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+image: TAG ?= $(VERSION)
+image: REVISION := $(shell git describe --always --abbrev=40 --dirty --exclude='*' 2>/dev/null)
+image:  ## Build the container image (BASE=python:3.13-slim-bookworm BUILD_ARGS="--build-arg PIP_INDEX_URL=...")
+	docker build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(REVISION) $(BUILD_ARGS) --tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
 
 lock: $(STAMP)  ## Pin the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras --no-header -o requirements.txt pyproject.toml
