@@ -144,10 +144,17 @@ class Fleet:
         (self.directory / f"{name}.py").write_text(source)
         return name
 
-    def start(self, kind: str, *, wait: bool = True, **settings: object) -> Process:
-        """Start an "api", a "scheduler" or a "runner"; settings given here come before the fleet's."""
+    def start(
+        self, kind: str, *, wait: bool = True, source: Path | None = None, **settings: object
+    ) -> Process:
+        """Start an "api", a "scheduler" or a "runner"; settings given here come before the fleet's.
+
+        `source` is the code of another version, a copy of `src`.
+        """
         told = {"api_port": free_port()} | self._settings | settings
         env = self._env | {f"MILLSTREAM_{name.upper()}": str(value) for name, value in told.items()}
+        if source:
+            env["PYTHONPATH"] = os.pathsep.join([str(source), env["PYTHONPATH"]])
         label = f"{kind}-{len(self.processes) + 1}"
         process = Process(kind, label, self.directory / f"{label}.log", self.directory, env)
         self.processes.append(process)

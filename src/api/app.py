@@ -16,7 +16,7 @@ from api.short_way import ShortWay
 from millstream import __version__
 from millstream.definition import WorkflowDefinition
 from millstream.errors import RedisUnavailableError
-from millstream.lifecycle import Stop, until_available
+from millstream.lifecycle import Stop
 from millstream.settings import Settings, load_settings
 
 log = structlog.get_logger()
@@ -32,12 +32,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = getattr(app.state, "settings", None) or load_settings()
     gateway = app.state.gateway = Gateway(settings)
     stop = Stop()
-    preparing = asyncio.create_task(until_available(gateway.prepare, stop))
+    keeping = asyncio.create_task(gateway.keep(stop))
     try:
         yield
     finally:
         stop.set()
-        await asyncio.gather(preparing, return_exceptions=True)
+        await asyncio.gather(keeping, return_exceptions=True)
         await gateway.close()
 
 

@@ -7,7 +7,9 @@ from typing import Final
 import structlog
 
 from api.body import Submission, Submissions
+from api.presence import Presence
 from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.lifecycle import Stop, until_available
 from millstream.settings import Settings
 from millstream.store.collector import Collector
 from millstream.store.lookups import Lookups
@@ -27,13 +29,24 @@ class Gateway:
         self._channels = [self._store.channel(keys) for keys in self._store.partitions]
         self._lookups = [Lookups(self._store.connector, keys.runs) for keys in self._store.partitions]
         self._collectors = [Collector(channel.exchange_twice) for channel in self._channels]
+        self._presence = Presence(self._store)
         self._offered: dict[str, float] = {}
         self._refusal: str | None = "the api has not reached Redis since it started"
 
-    async def prepare(self) -> None:
+    async def keep(self, stop: Stop) -> None:
+        """Reach Redis, which may come later, and be there for the others until asked to stop."""
+        if await until_available(self._prepare, stop) and self._refusal is None:
+            await self._presence.keep(stop)
+            try:
+                await self._presence.leave()
+            except RedisUnavailableError as error:
+                log.warning("left_without_goodbye", error=str(error))
+
+    async def _prepare(self) -> None:
         """Check Redis. What it refuses for good is kept, and every request is told. Raises RedisUnavailableError."""
         try:
             await self._store.prepare()
+            await self._presence.beat()
             self._refusal = None
         except ConfigurationError as error:
             log.error("cannot_serve", error=str(error))
@@ -84,4 +97,5 @@ class Gateway:
             await channel.close()
         for lookups in self._lookups:
             await lookups.close()
+        await self._presence.close()
         await self._store.close()

@@ -9,10 +9,12 @@ from api.body import read_body
 from api.gateway import Gateway
 from api.schemas import Problem, RunView, Started
 from api.view import run_view
+from millstream.formats import OLDEST, is_newer
 from millstream.health import Answer
 
 JSON: Final = "application/json"
 RETRY_AFTER_SECONDS: Final = 5
+NEWER: Final = "A newer version wrote this run; ask again when all apis are of that version"
 REFUSED: Final = {
     "backlog": "The backlog is full; try again later",
     "memory": "Redis is above 80 % of its maxmemory; try again later",
@@ -94,6 +96,8 @@ async def run(run_id: str, gateway: GatewayOf) -> Response:
     record = await gateway.run(run_id)
     if record is None:
         raise HTTPException(404, "Workflow not found")
+    if is_newer(int(record.run.get("v", OLDEST))):
+        raise HTTPException(503, NEWER, {"Retry-After": str(RETRY_AFTER_SECONDS)})
     return Response(run_view(run_id, record).model_dump_json(), media_type=JSON)
 
 

@@ -57,6 +57,9 @@ class Keys:
         self.runner_about = f"{prefix}runners:about"  # hash: name → what the process is
         self.scheduler_beats = f"{prefix}schedulers"
         self.scheduler_about = f"{prefix}schedulers:about"
+        self.api_beats = f"{prefix}apis"
+        self.api_about = f"{prefix}apis:about"
+        self.formats = f"{prefix}formats"  # zset: name of a process → the newest format that it reads
         self.sweep = (
             f"{prefix}sweep"  # hash: time of the last beat or sweep, until when nobody is declared dead
         )

@@ -3,7 +3,7 @@
 A task message is one field `m` of JSON, written by the scheduler and forwarded unread by the scripts;
 its epoch stands beside it in a field `e` when it is not 1, and a field `alone` marks a task at its last
 chance, which is started when nothing else runs on its runner. Submissions and reports are plain fields,
-because the scripts write them. All carry the format version `v`.
+because the scripts write them. All carry the format `v` of their run (`formats`).
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import msgspec
 import orjson
 
 from millstream.errors import NewerMessageError, UnreadableMessageError
+from millstream.formats import NEWEST, OLDEST, is_known, is_newer
 from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan
 
-VERSION: Final = 1
 NEWER_SECONDS: Final = 1.0  # how long a message of a newer format is kept before others may read it
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
@@ -54,12 +54,12 @@ class TaskMessage(msgspec.Struct, rename={"version": "v", "run_id": "run"}, gc=F
             return b""
         (task, task_id, name), *rest = self.following
         tail = _tail(task, task_id, name, self.gate, self.at + 1, 0, self.last, rest)
-        return task_head(self.run_id, self.life) + tail
+        return task_head(self.run_id, self.life, self.version) + tail
 
 
-def task_head(run_id: str, life: int) -> bytes:
+def task_head(run_id: str, life: int, version: int) -> bytes:
     """Write the beginning of a task message: what differs from run to run of a definition."""
-    return b'{"v":%d,"run":"%b","life":%d,' % (VERSION, run_id.encode(), life)
+    return b'{"v":%d,"run":"%b","life":%d,' % (version, run_id.encode(), life)
 
 
 def _tail(
@@ -88,9 +88,9 @@ def task_tail(opened: OpenedTask) -> bytes:
     return _tail(task.index, task.id, task.name, task.gate.index, task.at, counts, last, following)
 
 
-def pack_task(run_id: str, life: int, opened: OpenedTask) -> bytes:
+def pack_task(run_id: str, life: int, opened: OpenedTask, version: int = NEWEST) -> bytes:
     """Write the message of a task that opens."""
-    return task_head(run_id, life) + task_tail(opened)
+    return task_head(run_id, life, version) + task_tail(opened)
 
 
 _read_task: Final = msgspec.json.Decoder(
@@ -104,7 +104,7 @@ def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:
         raise _deleted(entry)
     try:
         message = _read_task(fields[1])
-        if message.version != VERSION:
+        if not OLDEST <= message.version <= NEWEST:
             raise _other_format("task message", entry, message.version)
         message.entry, message.packed = entry, fields[1]
         message.epoch = int(fields[3]) if len(fields) > 2 else 1  # noqa: PLR2004 (field `e` is there)
@@ -117,7 +117,7 @@ def unpack_task(entry: bytes, fields: list[bytes]) -> TaskMessage:
 def _unreadable(entry: bytes, fields: list[bytes], error: Exception) -> UnreadableMessageError:
     """Say why a task message cannot be read: its format is another, whatever else there is to say, or that."""
     with contextlib.suppress(LookupError, RecursionError, TypeError, ValueError):
-        if (version := orjson.loads(fields[1])["v"]) != VERSION:
+        if not is_known(version := orjson.loads(fields[1])["v"]):
             return _other_format("task message", entry, version)
     return UnreadableMessageError(f"task message {entry!r} cannot be read: {error!r}")
 
@@ -127,8 +127,8 @@ def _deleted(entry: bytes) -> UnreadableMessageError:
 
 
 def _other_format(what: str, entry: bytes, version: Any) -> UnreadableMessageError:
-    kind = NewerMessageError if isinstance(version, int) and version > VERSION else UnreadableMessageError
-    return kind(f"{what} {entry!r} has format {version!r}, this version reads {VERSION}")
+    kind = NewerMessageError if is_newer(version) else UnreadableMessageError
+    return kind(f"{what} {entry!r} has format {version!r}, this version reads {OLDEST} to {NEWEST}")
 
 
 class Hints(NamedTuple):
@@ -196,6 +196,7 @@ class Report:
     at: int
     failed: bool
     definition: bytes | None = None
+    version: int = NEWEST
 
     @property
     def decision(self) -> str:
@@ -210,14 +211,13 @@ def unpack_report(stream: str, entry: bytes, fields: list[bytes]) -> Report:
             raise _deleted(entry)
         found = dict(zip(fields[::2], fields[1::2], strict=True))
         version = int(found[b"v"])
-        if version != VERSION:
+        if not is_known(version):
             raise _other_format(f"message of {stream}", entry, version)
         run_id = found[b"run"].decode()
         if b"definition" in found:
-            return Report(
-                stream, entry, run_id, 1, ROOT, SUBMITTED, failed=False, definition=found[b"definition"]
-            )
+            definition = found[b"definition"]
+            return Report(stream, entry, run_id, 1, ROOT, SUBMITTED, False, definition, version)  # noqa: FBT003
         gate, at, failed = int(found[b"gate"]), int(found[b"at"]), found[b"failed"] == b"1"
-        return Report(stream, entry, run_id, int(found[b"life"]), gate, at, failed)
+        return Report(stream, entry, run_id, int(found[b"life"]), gate, at, failed, None, version)
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableMessageError(f"message {entry!r} of {stream} cannot be read: {error!r}") from error

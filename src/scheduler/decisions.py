@@ -135,7 +135,7 @@ class Decision:
         final = int(n == len(self._steps) - 1)
         match self._steps[n]:
             case Opening(counts, ids, tails):
-                head = task_head(run_id, life)
+                head = task_head(run_id, life, report.version)
                 messages = [head + tail for tail in tails]
                 return OpenTasks(status, run, stream, entry, life, name, n, final, counts, ids, messages)
             case Skip(ids):

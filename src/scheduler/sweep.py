@@ -14,7 +14,7 @@ from millstream.lifecycle import Stop, periodically
 from millstream.messages import TaskMessage, unpack_task
 from millstream.store.dead import CHUNK, DeadConsumer, Lookout
 from millstream.store.letters import letter_of
-from millstream.store.membership import Role, runner_role, scheduler_role
+from millstream.store.membership import Role, roles
 from millstream.store.store import Store
 from millstream.store.stream import Entry
 from millstream.store.transitions import Transition, script_name
@@ -33,7 +33,7 @@ class Sweeper:
         self._stop = stop
         self._channel = store.channel(keys)
         self._lookout = Lookout(store, keys)
-        self._roles = (runner_role(keys), scheduler_role(keys))
+        self._roles = roles(keys)
         self._pause = store.settings.lease_seconds / 3
 
     async def run(self) -> None:

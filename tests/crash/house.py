@@ -158,7 +158,7 @@ class Room:
         keys = self.keys
         owned = {
             "partitions", "catalog", "dead-letters", "sweep", "runners", "runners:about", "schedulers",
-            "schedulers:about", keys.tasks, keys.workflows, keys.reports, keys.runs,
+            "schedulers:about", "apis", "apis:about", "formats", keys.tasks, keys.workflows, keys.reports, keys.runs,
             *(keys.runs_in(state) for state in ("success", "failed")),  # type: ignore[arg-type]
         }  # fmt: skip
         return {key for key in self.redis.keys("*") if key not in owned and self.redis.ttl(key) < 0}

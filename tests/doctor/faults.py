@@ -23,6 +23,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
     },
     "dead process listed": {
         "silent": Fault(plants.a_name_without_a_beat, {"dead process listed": 1}),
+        "of an api": Fault(plants.an_api_without_a_beat, {"dead process listed": 1}),
         "from the future": Fault(plants.a_beat_from_the_future, {"dead process listed": 1}),
     },
     "dead consumer": {"": Fault(plants.an_idle_consumer_of_the_dead, {"dead consumer": 1})},

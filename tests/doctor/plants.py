@@ -40,6 +40,12 @@ async def a_beat_from_the_future(w: World) -> str:
     return "ahead-1"
 
 
+async def an_api_without_a_beat(w: World) -> str:
+    await w.running()
+    await w.redis.zadd(w.keys.api_beats, {"frozen-2": await w.now() - LEASE_MS - 1000})
+    return "frozen-2"
+
+
 async def an_idle_consumer_of_the_dead(w: World) -> str:
     await w.running()
     await w.redis.xgroup_createconsumer(w.keys.tasks, RUNNERS, "gone-1")

@@ -16,6 +16,7 @@ import redis
 
 from millstream.keys import RUNNERS, SCHEDULERS, Keys
 from millstream.states import ENDED_RUN, RunState
+from millstream.store.membership import roles
 from storm.clients import Submissions
 from storm.storm_tasks import FAILURE, RECORD, result_of
 from storm.workflows import canonical, expected, tasks_of
@@ -192,7 +193,9 @@ class Audit:
             "partitions", keys.catalog, keys.tasks, keys.workflows, keys.reports, keys.runs, keys.sweep,
             *(keys.runs_in(state) for state in ENDED_RUN),
         }  # fmt: skip
-        members = {keys.runner_beats, keys.runner_about, keys.scheduler_beats, keys.scheduler_about}
+        members = {
+            keys.formats, *(key for role in roles(keys) for key in (role.beats, role.about))
+        }  # fmt: skip
         if not stopped:
             owned |= members
         unended = set(self.unended)

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.errors import UnreadableMessageError
-from millstream.messages import VERSION, TaskMessage, hints, pack_task, unpack_report, unpack_task
+from millstream.formats import NEWEST, OLDEST
+from millstream.messages import TaskMessage, hints, pack_task, unpack_report, unpack_task
 from millstream.plan import ROOT, SUBMITTED, Open, OpenedTask, Plan, decide
 
 RUN = "7d0f6f0e-5d5c-4c5e-9a6b-0c9c6c0f1b55"
@@ -85,9 +86,9 @@ def test_a_task_message_that_cannot_be_read_says_so(fields: list[bytes]) -> None
         unpack_task(b"5-1", fields)
 
 
-@pytest.mark.parametrize("version", [VERSION + 1, 0, "1", None])
+@pytest.mark.parametrize("version", [NEWEST + 1, OLDEST - 1, "1", None])
 def test_a_task_message_of_another_version_says_so(version: object) -> None:
-    with pytest.raises(UnreadableMessageError, match=f"this version reads {VERSION}"):
+    with pytest.raises(UnreadableMessageError, match=f"this version reads {OLDEST} to {NEWEST}"):
         unpack(changed(v=version))
 
 

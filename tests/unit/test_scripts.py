@@ -11,7 +11,7 @@ HEADER = "-- EACH KEYS: status run\n-- EACH ARGV: {argv}\n-- REPLIES: done\nloca
 KEYS = Keys(0, 1)
 CONTEXT = {
     "runners", "schedulers", "consumer", "retention_ms", "max_backlog",
-    "lease_ms", "max_lost", "unknown_ms", "catalog_ms",
+    "lease_ms", "max_lost", "unknown_ms", "catalog_ms", "oldest", "newest",
 }  # fmt: skip
 
 

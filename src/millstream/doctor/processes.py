@@ -12,6 +12,7 @@ async def look_at_processes(p: Partition) -> None:
     """Read the beats, then the clock, so that no beat lies in the future of a clock that runs."""
     schedulers = await p.audit.beats(p.keys.scheduler_beats)
     runners = await p.audit.beats(p.keys.runner_beats)
+    apis = await p.audit.beats(p.keys.api_beats)
     sweep = await p.audit.sweep(p.keys)
     p.now = await p.audit.clock(p.keys)
     p.schedulers, p.runners = _live(p, schedulers), _live(p, runners)
@@ -23,6 +24,7 @@ async def look_at_processes(p: Partition) -> None:
         if not p.quiet:
             _listed(p, p.keys.scheduler_beats, schedulers, p.schedulers)
             _listed(p, p.keys.runner_beats, runners, p.runners)
+            _listed(p, p.keys.api_beats, apis, _live(p, apis))
 
 
 def _live(p: Partition, beats: dict[str, int]) -> set[str]:

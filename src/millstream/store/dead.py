@@ -54,6 +54,8 @@ class Lookout:
 
     async def dead_consumers(self, role: Role) -> list[DeadConsumer]:
         """Every consumer of a role without a live beat, also one that never had any. Raises RedisUnavailableError."""
+        if not role.streams:
+            return []
         found = await self._query.ask(_DEAD, (role.beats, *role.streams), role.group)
         return [DeadConsumer(stream.decode(), name.decode()) for stream, name in found]
 

@@ -43,6 +43,16 @@ def scheduler_role(keys: Keys) -> Role:
     return Role("scheduler", keys.partition, keys.scheduler_beats, keys.scheduler_about, SCHEDULERS, streams)
 
 
+def api_role(keys: Keys) -> Role:
+    """Give the role of apis in a partition: they read no stream."""
+    return Role("api", keys.partition, keys.api_beats, keys.api_about, "", ())
+
+
+def roles(keys: Keys) -> tuple[Role, ...]:
+    """Give every role that there is in a partition."""
+    return runner_role(keys), scheduler_role(keys), api_role(keys)
+
+
 class Member:
     """A process in one partition, under a name that is its own until it is declared dead."""
 

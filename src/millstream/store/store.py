@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.formats import NEWEST, OLDEST
 from millstream.keys import PARTITIONS, RUNNERS, SCHEDULERS, Keys, partition_of
 from millstream.lifecycle import Progress
 from millstream.settings import Settings
@@ -69,6 +70,8 @@ class Store:
             "max_lost": settings.max_lost_executions,
             "unknown_ms": settings.unknown_ms,
             "catalog_ms": settings.catalog_ms,
+            "oldest": OLDEST,
+            "newest": NEWEST,
         }
         return Channel(self.connector, keys, context, answer_seconds)
 

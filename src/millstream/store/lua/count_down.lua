@@ -14,7 +14,7 @@ local function item()
   if left < 0 then return advance(run, decision, step, '1') end
   if failed == '0' and found[2] then failed = '1' end
   redis.call('HSET', run, 'g' .. gate, string.format('%.0f', left), unpack(failed == '1' and {'f' .. gate, '1'} or {}))
-  if left == 0 then report_gate(run_id, life, gate, '0', failed == '1') end
+  if left == 0 then report_gate(run, run_id, life, gate, '0', failed == '1') end
   return advance(run, decision, step, '1')
 end
 

@@ -1,7 +1,7 @@
 -- Take the names of processes away that have not beaten for a lease, 100 a call, and answer in how many milliseconds
 -- the next could follow. While it is quiet nobody is declared dead. After that a beat in the future is one from before
 -- a clock jumped back, and its process dead.
--- KEYS: sweep
+-- KEYS: sweep formats
 -- ARGV: lease_ms
 -- EACH KEYS: beats about
 -- EACH ARGV:
@@ -16,6 +16,7 @@ local function item()
     if #dead > 0 then
       redis.call('ZREM', beats, unpack(dead))
       redis.call('HDEL', about, unpack(dead))
+      redis.call('ZREM', formats, unpack(dead))
     end
   end
   local oldest = redis.call('ZRANGE', beats, '0', '0', 'WITHSCORES')

@@ -59,7 +59,7 @@ local function item()
   elseif run_ends then
     expire_run(run_id, 'success', status, run, definition, kept and outcomes)
   elseif gate_ends then
-    report_gate(run_id, life, gate, at, failed)
+    report_gate(run, run_id, life, gate, at, failed)
   end
   return 'recorded'
 end

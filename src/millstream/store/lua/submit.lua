@@ -1,8 +1,8 @@
 -- Accept a run: its status map, its record, its definition, its entry in `workflows`, its place in the indices.
 -- Accepted while the streams are below the backlog limit and Redis below 80 % of its maxmemory; else nothing is
 -- written. The same run_id again gets the same answer.
--- KEYS: workflows tasks runs runs_running
--- ARGV: max_backlog
+-- KEYS: workflows tasks runs runs_running formats
+-- ARGV: max_backlog oldest newest
 -- EACH KEYS: status run definition
 -- EACH ARGV: run_id text ids*
 -- REPLIES: accepted backlog memory
@@ -16,6 +16,9 @@ local memory = redis.call('INFO', 'memory')
 local limit = tonumber(memory:match('\nmaxmemory:(%d+)'))
 local full = limit > 0 and tonumber(memory:match('used_memory:(%d+)')) > limit * 0.8
 local indexed = {}
+-- The run's format, for all that is ever written for it: the newest that the caller and every live process read.
+local lowest = redis.call('ZRANGE', formats, '0', '0', 'WITHSCORES')[2]
+local version = string.format('%.0f', math.max(oldest, math.min(newest, lowest or newest)))
 
 local function item()
   if full or waiting >= tonumber(max_backlog) then
@@ -36,8 +39,8 @@ local function item()
       fields = {}
     end
   end
-  redis.call('HSET', run, 'v', '1', 'state', 'running', 'created', now_text)
-  redis.call('XADD', workflows, '*', 'v', '1', 'run', run_id, 'definition', text)
+  redis.call('HSET', run, 'v', version, 'state', 'running', 'created', now_text)
+  redis.call('XADD', workflows, '*', 'v', version, 'run', run_id, 'definition', text)
   indexed[#indexed + 1] = now_text
   indexed[#indexed + 1] = run_id
   return 'accepted'

@@ -6,5 +6,5 @@ local function fail_task(status, run, outcomes, run_id, life, task, id, gate, at
   redis.call('HSET', status, id, 'failed')
   redis.call('HSET', run, unpack(fields))
   redis.call('HSET', outcomes, task, cjson.encode({error = {type = kind, message = reason, traceback = ''}}))
-  if ends then report_gate(run_id, life, gate, at, failed) end
+  if ends then report_gate(run, run_id, life, gate, at, failed) end
 end

@@ -10,6 +10,7 @@ local function count_gate(fields, gate, left, failed_before, failed)
 end
 
 -- Ask a scheduler what follows: a gate is empty, or a sequence has come to `at`.
-local function report_gate(run_id, life, gate, at, failed)
-  redis.call('XADD', reports, '*', 'v', '1', 'run', run_id, 'life', life, 'gate', gate, 'at', at, 'failed', failed and '1' or '0')
+local function report_gate(run, run_id, life, gate, at, failed)
+  local version = redis.call('HGET', run, 'v') or '1'
+  redis.call('XADD', reports, '*', 'v', version, 'run', run_id, 'life', life, 'gate', gate, 'at', at, 'failed', failed and '1' or '0')
 end

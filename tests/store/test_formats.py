@@ -1,0 +1,120 @@
+"""The format of a run: chosen when it is accepted, by what the live processes read, and kept to its end."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lab import PARALLEL, SEQUENCE, Lab
+from millstream import formats, messages
+from millstream.store import store
+from millstream.store.membership import Member, api_role, roles
+from millstream.store.upkeep import DeclareDead, Leave
+
+OLDEST, NEWEST = 2, 4
+NESTED = [{"type": "parallel", "tasks": ["a", {"type": "sequential", "tasks": ["b", "c"]}]}, *SEQUENCE]
+
+
+@pytest.fixture
+async def later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
+    """A lab of a later version, which reads and writes formats 2 to 4."""
+    for module in (formats, messages, store):
+        monkeypatch.setattr(module, "OLDEST", OLDEST)
+        monkeypatch.setattr(module, "NEWEST", NEWEST)
+    async with Lab.opened(lab.store.settings) as opened:
+        yield opened
+
+
+async def live(lab: Lab, name: str, newest: int) -> None:
+    """Have a process that reads formats up to `newest`."""
+    await lab.join(name)
+    await lab.redis.zadd(lab.keys.formats, {name: newest})
+
+
+async def known(lab: Lab) -> dict[str, int]:
+    found = await lab.redis.zrange(lab.keys.formats, 0, -1, withscores=True)
+    return {name.decode(): int(newest) for name, newest in found}
+
+
+async def submitted(lab: Lab) -> tuple[str, str]:
+    """Submit a run, and give the formats of its record and of its entry."""
+    assert await lab.submit(SEQUENCE) == "accepted"
+    ((_, entry),) = await lab.redis.xrange(lab.keys.workflows)
+    return (await lab.run())["v"], entry[b"v"].decode()
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [([], "4"), ([4, 4], "4"), ([4, 3], "3"), ([3, 2, 4], "2"), ([9], "4"), ([1, 4], "2")],
+)
+async def test_a_run_has_the_newest_format_that_its_writer_and_all_the_living_read(
+    later: Lab, reading: list[int], expected: str
+) -> None:
+    for n, newest in enumerate(reading):
+        await live(later, f"process-{n}", newest)
+    assert await submitted(later) == (expected, expected)
+
+
+async def test_every_process_says_what_it_reads(later: Lab) -> None:
+    await later.leave()
+    for role in roles(later.keys):
+        member = Member(role)
+        await member.join(later.channel)
+        assert await known(later) == {member.name: NEWEST}
+        await member.leave(later.channel)
+    assert await known(later) == {}
+
+
+async def test_a_process_that_leaves_holds_up_the_new_format_no_longer(later: Lab) -> None:
+    await live(later, "old", 2)
+    for role in roles(later.keys):
+        await later.one(Leave(role.beats, role.about, "old"))
+    assert await submitted(later) == ("4", "4")
+
+
+async def test_a_process_that_died_holds_up_the_new_format_no_longer(later: Lab) -> None:
+    role = api_role(later.keys)
+    await later.redis.zadd(role.beats, {"old": 1})
+    await later.redis.zadd(later.keys.formats, {"old": 2})
+    seconds, _ = await later.redis.time()
+    await later.redis.hset(later.keys.sweep, mapping={"at": seconds * 1000, "quiet": 0})
+    dying = DeclareDead(role.beats, role.about)
+    assert await later.one(dying) == str(later.store.settings.lease_ms), "nobody is left of its role"
+    assert "old" not in await known(later)
+
+
+@pytest.mark.parametrize("stages", [SEQUENCE, PARALLEL, NESTED], ids=["sequence", "parallel", "nested"])
+async def test_all_that_is_written_for_a_run_has_its_format(
+    later: Lab, stages: list[dict[str, object]]
+) -> None:
+    await live(later, "old", 3)
+    assert await later.submit(stages) == "accepted"
+    await later.redis.zrem(later.keys.formats, "old")
+    while (await later.run())["state"] == "running":
+        for report in await later.reports():
+            assert report.version == 3
+            await later.take(report)
+        for message in await later.messages():
+            assert message.version == 3
+            assert await later.one(later.start(message)) == "started"
+            assert await later.one(later.finish(message)) == "recorded"
+    assert (await later.run())["state"] == "success"
+
+
+async def test_a_run_that_fails_reports_in_its_format(later: Lab) -> None:
+    await live(later, "old", 2)
+    (a, b) = await later.opened_run(PARALLEL)
+    await later.one(later.start(a))
+    assert await later.one(later.finish(a, "failed")) == "recorded"
+    assert await later.one(later.put_aside(b)) == "done"
+    (report,) = await later.reports()
+    assert report.version == 2
+
+
+async def test_a_record_that_lost_its_format_stops_no_script(later: Lab) -> None:
+    (a, b) = await later.opened_run(PARALLEL)
+    await later.redis.hdel(later.keys.run(later.run_id), "v")
+    for message in (a, b):
+        await later.one(later.start(message))
+        assert await later.one(later.finish(message, "failed")) == "recorded"
+    ((_, entry),) = await later.redis.xrange(later.keys.reports)
+    assert entry[b"v"] == b"1"
