@@ -22,7 +22,9 @@ from scheduler.plans import Plans
 
 log = structlog.get_logger()
 READ: Final = 200  # messages a read and stream
-MAX_ACTIVE: Final = 1000  # decisions on their way; no more is read until some are done
+MAX_ACTIVE: Final = (
+    1000  # decisions on their way, and messages kept for others; no more is read until some are done
+)
 AGAIN_SECONDS: Final = 0.2  # between two looks for a definition while Redis is away
 
 
@@ -47,8 +49,10 @@ class PartitionScheduler:
             stopping = group.create_task(self._stop_reading())
             while not self._stop or self._active:
                 self._member.check()
-                if len(self._active) < MAX_ACTIVE:
+                if len(self._active) + len(self._newer) < MAX_ACTIVE:
                     await self._read()
+                elif not self._active:
+                    await asyncio.wait(self._newer.values(), return_when=asyncio.FIRST_COMPLETED)
                 await self._round()
             await stopping
         await self._leave()

@@ -18,6 +18,7 @@ from millstream.store.membership import runner_role, scheduler_role
 from millstream.store.store import Store
 from millstream.store.upkeep import Leave
 from millstream.tasks import Registry
+from scheduler.partition import MAX_ACTIVE, READ
 from scheduler.plans import Plans
 
 ONE = [{"type": "sequential", "tasks": ["t"]}]
@@ -347,4 +348,36 @@ async def test_messages_of_a_newer_version_wait_for_it(engine: Engine, outside: 
         assert not await client.exists(keys.dead_letters)
         await client.xtrim(stream, 0)
         await client.xack(stream, "runners" if stream == keys.tasks else "schedulers", entry)
+    assert (await engine.ended(await engine.post(ONE)))["state"] == "success"
+
+
+async def test_a_scheduler_holds_few_messages_of_a_newer_version_at_a_time(
+    engine: Engine, outside: Store
+) -> None:
+    async def nothing() -> None: ...
+
+    engine.tasks.add(nothing, "t")
+    await engine.runner()
+    client: Any = outside.connector.client
+    stream, group, most = outside.partitions[0].reports, "schedulers", 0
+    async with client.pipeline(transaction=False) as batch:
+        for _ in range(3 * MAX_ACTIVE):
+            batch.xadd(stream, {"v": 2, "of": "the future"})
+        *_, last = await batch.execute()
+
+    async def all_written_anew() -> bool:
+        nonlocal most
+        most = max(most, (await client.xpending(stream, group))["pending"])
+        return not await client.xrange(stream, last, last)
+
+    async def cleared() -> bool:
+        await client.xtrim(stream, 0, approximate=False)
+        held = await client.xpending_range(stream, group, "-", "+", 3 * MAX_ACTIVE)
+        if held:
+            await client.xack(stream, group, *(row["message_id"] for row in held))
+        return not held
+
+    await eventually(all_written_anew, "all to be handed back", 60)
+    assert MAX_ACTIVE <= most < MAX_ACTIVE + 2 * READ
+    await eventually(cleared, "the messages to be taken away")
     assert (await engine.ended(await engine.post(ONE)))["state"] == "success"
