@@ -47,13 +47,14 @@ class Client:
         self._random = random.Random(1)  # noqa: S311 (pauses)
 
     def about(self) -> dict[str, str]:
-        """Which engine this is, and the keys that list its runs."""
+        """Which engine this is, and the keys that list its runs and submissions."""
         assert millstream.__file__
         return {
             "file": millstream.__file__,
             "version": importlib.metadata.version("millstream"),
             "running": self._keys.runs_in(RunState.RUNNING),
             "success": self._keys.runs_in(RunState.SUCCESS),
+            "submissions": self._keys.workflows,
         }
 
     def submit(self, stages: Stages, runs: int) -> dict[str, float]:

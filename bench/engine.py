@@ -77,10 +77,11 @@ class Engine:
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"
 
-    def start(self, *names: str) -> Self:
-        """Start services and wait until they work. Raises BenchError."""
+    def start(self, *names: str, health: bool = False) -> Self:
+        """Start services and wait until they work; `health`: each serves its health. Raises BenchError."""
         for name in names:
-            process = Process(name, [self.source.python, "-m", name], self._log(name), self._env)
+            env = self._env | {"MILLSTREAM_HEALTH_PORT": str(free_port() if health else 0)}
+            process = Process(name, [self.source.python, "-m", name], self._log(name), env)
             self._closing.callback(process.kill)
             self.services[name] = process
         if "api" in names:

@@ -11,6 +11,7 @@ from bench.source import Source
 from bench.workflows import WORKLOADS
 
 PARTS: Final = ("throughput", "latency", "http", "idle")
+ON_REQUEST: Final = ("footprint",)
 DESCRIPTION: Final = """\
 Measure the engine on a Redis of its own (append-only file, fsync every second), beside a raw Streams loop.
 Prints tables and writes all figures to a JSON file. Shared machines drift by 15 to 25 %: compare figures of
@@ -34,6 +35,9 @@ class Options:
     requests: int
     connections: int
     idle_seconds: float
+    footprint_seconds: float
+    footprint_runs: int
+    footprint_large: int
     timeout: float
     json: Path
     scale: bool
@@ -86,7 +90,11 @@ def _folder(text: str) -> Path:
 
 _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "what": {
-        "only": {**_names(PARTS), "help": "measure these alone"},
+        "only": {
+            **_names((*PARTS, *ON_REQUEST)),
+            "default": list(PARTS),
+            "help": f"measure these alone; {', '.join(ON_REQUEST)} when named here only",
+        },
         "workloads": {**_names(list(WORKLOADS)), "help": "run these alone"},
         "tasks": _number(20_000, "tasks of each measurement"),
         "runs": _number(3, "rounds; the tables show medians"),
@@ -94,6 +102,11 @@ _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "requests": _number(10_000, "POSTs of each round"),
         "connections": _number(64, "connections that post at once"),
         "idle-seconds": _number(20.0, "how long to look at an idle engine", float),
+        "footprint-seconds": _number(
+            15.0, "how long to look at memory and CPU, idle and at a fixed rate", float
+        ),
+        "footprint-runs": _number(100_000, "finished runs that are kept meanwhile"),
+        "footprint-large": _number(64, "different workflows of 10 000 tasks"),
     },
     "which engine": {
         "python": {"default": sys.executable, "help": "the interpreter that services and client run in"},

@@ -8,6 +8,7 @@ from bench.workflows import WORKLOADS
 
 Figures = dict[str, Any]
 PROCESSES = ("redis", "scheduler", "runner", "client")
+FOOTPRINT = ("api", "scheduler", "runner", "redis")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -115,6 +116,57 @@ def idle(by_state: dict[str, Figures]) -> str:
     return table(head, rows)
 
 
+def footprint(found: Figures) -> str:
+    """Draw the tables of `footprint`: what the processes take, scene by scene, and what a kept run weighs."""
+    scenes, names = found["scenes"], FOOTPRINT
+    kept = {f"{int(runs):,} runs kept": seen for runs, seen in found["kept"].items()}
+    memory = [[title, *(_memory(seen, name) for name in names)] for title, seen in (scenes | kept).items()]
+    cores = [
+        [title, *(f"{seen['processes'][name]['cores']:.3f}" for name in names)]
+        for title, seen in scenes.items()
+    ]
+    work = {title: seen for title, seen in scenes.items() if "tasks" in seen}
+    costs = [[title, *(_cpu_of_a_task(seen, name) for name in names)] for title, seen in work.items()]
+    weights = [[title, rounded(weight)] for title, weight in found["bytes"].items()]
+    return "\n\n".join(
+        [
+            table(["MiB of RSS, afterwards (peak)", *names], memory),
+            table(["cores", *names], cores),
+            table(["CPU µs/task", *names], costs),
+            table(["a run that has ended and is kept", "bytes of Redis"], weights),
+            *_asides(scenes),
+        ]
+    )
+
+
+def _memory(seen: Figures, name: str) -> str:
+    process = seen["processes"][name]
+    return f"{_mebibytes(process['rss'])} ({_mebibytes(process['peak'])})"
+
+
+def _mebibytes(size: float) -> str:
+    return f"{size / 2**20:.0f}"
+
+
+def _cpu_of_a_task(seen: Figures, name: str) -> str:
+    return rounded(seen["processes"][name]["cpu_seconds"] * 1e6 / seen["tasks"])
+
+
+def _asides(scenes: dict[str, Figures]) -> Iterable[str]:
+    first = next(iter(scenes.values()))["processes"]
+    shares = [f"{name} {_mebibytes(one['pss'])} and {_mebibytes(one['own'])}" for name, one in first.items()]
+    yield f"Idle, MiB of PSS and of what a process shares with none: {', '.join(shares)}."
+    for title, seen in scenes.items():
+        if "grown" in seen:
+            grown = [f"{name} {more / 1024:.0f}" for name, more in seen["grown"].items()]
+            yield f"{title}: RSS grew in the second half, in KiB, by {', '.join(grown)}."
+        if "family" in seen:
+            family, copied, data = map(
+                _mebibytes, (seen["family"], seen["copied"], seen["redis"]["used_memory"])
+            )
+            yield f"{title}: Redis held {data} MiB, and took {family} with its child, {copied} of it copied."
+
+
 def engine(found: Figures, raw: list[Figures]) -> str:
     """All tables of one engine, those that were measured."""
     parts = [draw(found["throughput"], raw) for draw in (throughput, cpu) if "throughput" in found]
@@ -148,4 +200,9 @@ def _costs(costs: list[Figures]) -> list[str]:
     ]
 
 
-_PARTS: dict[str, Callable[[Any], str]] = {"latency": latency, "http": http, "idle": idle}
+_PARTS: dict[str, Callable[[Any], str]] = {
+    "latency": latency,
+    "http": http,
+    "idle": idle,
+    "footprint": footprint,
+}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench import idle, latency, raw, submissions, throughput
+from bench import footprint, idle, latency, raw, submissions, throughput
 from bench.engine import MEASURED, Engine
 from bench.options import Options
 from bench.source import Source
@@ -33,7 +33,7 @@ class Sitting:
 
     def run(self) -> None:
         """Measure everything. Raises BenchError."""
-        for number in range(self._options.runs if set(self._options.only) - {"idle"} else 1):
+        for number in range(self._options.runs if set(self._options.only) - {"idle", "footprint"} else 1):
             if "throughput" in self._options.only:
                 say(f"round {number + 1}: raw Streams loop")
                 self.raw.append(raw.measure(self._options.tasks))
@@ -45,6 +45,9 @@ class Sitting:
                 say(f"{source.label}: idle for {self._options.idle_seconds:g} s")
                 found = idle.measure(source, self._options.idle_seconds, self._options.timeout)
                 self.engines[source.label]["idle"] = found
+        if "footprint" in self._options.only:
+            for source in self._options.sources:
+                self.engines[source.label]["footprint"] = footprint.measure(source, self._options, say)
 
     def _round(self, number: int, source: Source) -> None:
         found, options = self.engines[source.label], self._options
@@ -82,7 +85,17 @@ class Sitting:
 
     def about(self) -> dict[str, Any]:
         """Where and how this was measured."""
-        names = ("tasks", "runs", "samples", "requests", "connections", "idle_seconds")
+        names = (
+            "tasks",
+            "runs",
+            "samples",
+            "requests",
+            "connections",
+            "idle_seconds",
+            "footprint_seconds",
+            "footprint_runs",
+            "footprint_large",
+        )
         return circumstances(self._options, names) | {"redis": self.redis}
 
 

@@ -99,7 +99,7 @@ def test_a_second_engine_is_measured_beside_the_first(tmp_path: Path) -> None:
 def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         options.read(["--only", "idle,speed"])
-    assert "not one of throughput, latency, http, idle: speed" in capsys.readouterr().err
+    assert "not one of throughput, latency, http, idle, footprint: speed" in capsys.readouterr().err
 
 
 def test_the_path_comes_before_that_of_the_user_whose_own_settings_do_not_reach_an_engine(
