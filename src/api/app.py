@@ -32,13 +32,20 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = getattr(app.state, "settings", None) or load_settings()
     gateway = app.state.gateway = Gateway(settings)
     stop = Stop()
-    keeping = asyncio.create_task(gateway.keep(stop))
+    keeping = asyncio.create_task(_keep(gateway, stop))
     try:
         yield
     finally:
         stop.set()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await keeping
         await gateway.close()
+
+
+async def _keep(gateway: Gateway, stop: Stop) -> None:
+    try:
+        await gateway.keep(stop)
+    except Exception:
+        log.exception("presence_crashed", means="requests are served, but the others take this api for dead")
 
 
 async def redis_unavailable(_: Request, error: Exception) -> JSONResponse:

@@ -80,9 +80,9 @@ class Room:
         self._proxies.append(Proxy(self.server.port))
         return self._proxies[-1]
 
-    def start(self, *kinds: str, **settings: object) -> list[Process]:
+    def start(self, *kinds: str, source: Path | None = None, **settings: object) -> list[Process]:
         """Start several at once, and wait for all of them."""
-        processes = [self.fleet.start(kind, wait=False, **settings) for kind in kinds]
+        processes = [self.fleet.start(kind, wait=False, source=source, **settings) for kind in kinds]
         return [process.started() for process in processes]
 
     def submit(self, *stages: dict[str, Any]) -> str:
