@@ -77,6 +77,9 @@ clear_up() {
 }
 
 [ ! -t 1 ] || fail "standard output is a terminal; send it to a file"
+for each in redis-cli tar flock; do
+    command -v "$each" > /dev/null || fail "$each is not installed here"
+done
 dir=$(setting dir "$@")
 [ "$(setting appendonly "$@")" = yes ] || fail "appendonly is off: there are no files to copy; use redis-cli --rdb"
 file=$(setting appendfilename "$@")
