@@ -122,7 +122,7 @@ def test_it_is_measured_only_when_it_is_named() -> None:
 
 
 def test_every_scene_tells_of_every_process(found: Any) -> None:
-    assert len(found["scenes"]) == 4 + len(footprint.FLIGHTS) + 3
+    assert len(found["scenes"]) == 4 + len(footprint.FLIGHTS) + 4
     for seen in [*found["scenes"].values(), *found["kept"].values()]:
         assert set(seen["processes"]) == {"api", "scheduler", "runner", "redis"}
         for process in seen["processes"].values():
@@ -182,7 +182,6 @@ def test_memory_is_looked_at_after_ever_more_runs(found: Any) -> None:
 def test_a_run_weighs_what_it_keeps(found: Any) -> None:
     assert list(found["bytes"]) == list(footprint.SHAPES)
     assert found["bytes"]["2+1, each returns 1 KiB"] > 3 * 1024
-    assert all(weight > 0 for weight in found["bytes"].values())
 
 
 def test_the_tables_have_a_row_for_each_scene(engine: Any, found: Any) -> None:
