@@ -196,5 +196,8 @@ def grace(objects: Objects) -> Iterator[str]:
         if name == "api" and not 2 <= hook <= 15:
             yield f"{pods.owner}: its endpoints do not go before it does: it sleeps {hook} s"
     for each in of_kind(objects, "CronJob"):
-        if each["spec"]["jobTemplate"]["spec"].get("backoffLimit") != 0:
+        job = each["spec"]["jobTemplate"]["spec"]
+        if job.get("backoffLimit") != 0:
             yield f"{title(each)}: a finding would be tried away"
+        if not 0 < job.get("ttlSecondsAfterFinished", 0) <= 3600:
+            yield f"{title(each)}: a finding would be told for ever"

@@ -80,6 +80,12 @@ CASES: list[Case] = [
     ),
     ("grace", "long tasks", setting("GRACE_SECONDS", "60"), "Deployment/runner: has 45 s to stop"),
     ("grace", "no sleep", cut("Deployment/api", f"{CONTAINER}/lifecycle"), "it sleeps 0 s"),
+    (
+        "grace",
+        "failures that stay",
+        cut("CronJob/doctor", "/spec/jobTemplate/spec/ttlSecondsAfterFinished"),
+        "would be told for ever",
+    ),
     ("grace", "tries", cut("CronJob/doctor", "/spec/jobTemplate/spec/backoffLimit"), "would be tried away"),
     ("tasks", "none", setting("TASKS", ""), "the runners have no tasks"),
     ("tasks", "module", setting("TASKS", "millstream.demos"), "there is no module millstream.demos"),

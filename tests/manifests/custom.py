@@ -69,7 +69,7 @@ def _scaled(objects: Objects, spec: Object) -> Iterator[str]:
         yield f"watches {trigger['type']} {metadata['stream']}"
     if not 0 < int(metadata["streamLength"]) <= Settings().runner_slots:
         yield f"asks for a runner each {metadata['streamLength']} tasks"
-    if _address(objects, metadata) not in {"redis.millstream.svc.cluster.local:6379", SECRET["address"]}:
+    if _address(objects, metadata) not in {"redis.millstream.svc:6379", SECRET["address"]}:
         yield f"asks {_address(objects, metadata)}"
     if not 1 <= spec["minReplicaCount"] <= spec["maxReplicaCount"]:
         yield "may scale to nothing"

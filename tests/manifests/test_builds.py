@@ -26,7 +26,7 @@ def test_every_folder_is_built() -> None:
 def _is_known(text: str, version: str) -> bool:
     """Validate an object, once: most are the same in many builds."""
     try:
-        return kubernetes_validate.validate(orjson.loads(text), version, strict=True) == version
+        return bool(kubernetes_validate.validate(orjson.loads(text), version, strict=True) == version)
     except SchemaNotFoundError:
         return False
 
