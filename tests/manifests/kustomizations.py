@@ -64,7 +64,7 @@ def kubectl() -> str | None:
 def _built(name: str) -> str:
     variant = VARIANTS[name]
     if not variant.components:
-        return _kustomize(K8S / variant.folder)
+        return kustomize(K8S / variant.folder)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made).resolve()
         text = {
@@ -73,10 +73,11 @@ def _built(name: str) -> str:
             "namespace": "millstream",
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(text) + variant.more)
-        return _kustomize(folder)
+        return kustomize(folder)
 
 
-def _kustomize(folder: Path) -> str:
+def kustomize(folder: Path) -> str:
+    """Build a folder; a warning is an error."""
     command = [str(kubectl()), "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
     assert done.returncode == 0, f"{folder}: {done.stderr}"

@@ -1,10 +1,14 @@
 """docs/kubernetes.md says what the manifests say."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
-from manifests.kustomizations import ROOT, VARIANTS, built
+from manifests.checks import CHECKS, COMPLETE
+from manifests.kustomizations import K8S, ROOT, VARIANTS, Objects, built, kustomize
 from manifests.objects import COMPONENT, REDIS_UNITS, amount, config, named, pods_of
 from manifests.stores import directives
 from manifests.test_builds import VERSIONS
@@ -70,3 +74,30 @@ def test_every_selector_in_a_command_is_a_label_of_ours() -> None:
     policies = str([each for each in built("base") if each["kind"] == "NetworkPolicy"])
     assert keys == {"millstream/client", "millstream/redis-client"}
     assert all(key in policies for key in (*keys, COMPONENT))
+
+
+def _example(number: int, folder: Path, before: str = "") -> Objects:
+    """Build an overlay that the page shows."""
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[number]
+    text = before + shown.replace("<path to>", os.path.relpath(ROOT, folder))
+    (folder / "kustomization.yaml").write_text(text)
+    objects = list(yaml.safe_load_all(kustomize(folder)))
+    wrong = [said for check in (*CHECKS.values(), *COMPLETE.values()) for said in check(objects)]
+    assert wrong == []
+    return objects
+
+
+def test_an_overlay_as_the_page_shows_it_brings_image_and_tasks(tmp_path: Path) -> None:
+    objects = _example(0, tmp_path)
+    for name in ("api", "scheduler", "runner"):
+        assert pods_of(objects, name).containers[0]["image"] == "registry.example.com/invoices:7"
+    (settings,) = (
+        each["data"] for each in objects if each["metadata"]["name"].startswith("millstream-settings")
+    )
+    assert settings["MILLSTREAM_TASKS"] == "invoices.tasks,invoices.mail"
+
+
+def test_long_tasks_get_their_time_as_the_page_shows_it(tmp_path: Path) -> None:
+    base = os.path.relpath(K8S / "overlays" / "production", tmp_path)
+    objects = _example(1, tmp_path, f"namespace: millstream\nresources: [{base}]\n")
+    assert pods_of(objects, "runner").spec["terminationGracePeriodSeconds"] == 625
