@@ -1,8 +1,8 @@
-"""The scheduler's memory of plans: made once for each definition and remembered for each run."""
+"""The scheduler's memory of plans: made once for each definition and found again for each run."""
 
 from collections import OrderedDict
-from functools import lru_cache
 from typing import Final
+from weakref import ref
 
 from millstream.errors import UnreadableMessageError
 from millstream.messages import Report, read_plan
@@ -11,33 +11,59 @@ from millstream.store.store import Store
 
 RUNS: Final = 10_000  # runs remembered; another scheduler may have opened the rest
 DEFINITIONS: Final = 256
+MOST_BYTES: Final = 100_000_000  # of all remembered plans, as `_size` estimates them
+BYTES_A_TASK: Final = 420  # measured; its id and name come on top, and are about as long as in the definition
 
 
-@lru_cache(maxsize=DEFINITIONS)
-def compile_plan(definition: bytes) -> Plan:
-    """Make the plan of a canonical definition; many runs share one. Raises UnreadableMessageError."""
-    return read_plan(definition)
+class Definitions:
+    """Plans by definition: those used last, bounded by their number and by what they take."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[bytes, Plan] = OrderedDict()
+        self._bytes = 0
+
+    def plan(self, definition: bytes) -> Plan:
+        """Make the plan of a canonical definition; many runs share one. Raises UnreadableMessageError."""
+        found = self._plans.get(definition)
+        if found is not None:
+            self._plans.move_to_end(definition)
+            return found
+        plan = self._plans[definition] = read_plan(definition)
+        self._bytes += _size(definition, plan)
+        while len(self._plans) > DEFINITIONS or (self._bytes > MOST_BYTES and len(self._plans) > 1):
+            self._bytes -= _size(*self._plans.popitem(last=False))
+        return plan
+
+
+def _size(definition: bytes, plan: Plan) -> int:
+    return 2 * len(definition) + BYTES_A_TASK * len(plan.tasks)
+
+
+_definitions: Final = Definitions()  # of all partitions of the process
 
 
 class Plans:
     """Finds the plan that a report is about."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, definitions: Definitions = _definitions) -> None:
         self._store = store
-        self._runs: OrderedDict[str, Plan] = OrderedDict()
+        self._definitions = definitions
+        # By reference, so that ten thousand runs do not keep what `Definitions` has let go.
+        self._runs: OrderedDict[str, ref[Plan]] = OrderedDict()
 
     async def of(self, report: Report) -> Plan | None:
         """Give the run's plan; None when the run is gone.
 
         Raises RedisUnavailableError, UnreadableMessageError when the definition cannot be understood.
         """
-        plan = self._runs.get(report.run_id)
+        known = self._runs.get(report.run_id)
+        plan = known() if known else None
         if plan is None:
             definition = report.definition or await self._store.definition(report.run_id)
             if definition is None:
                 return None
-            plan = compile_plan(definition)
-            self._runs[report.run_id] = plan
+            plan = self._definitions.plan(definition)
+            self._runs[report.run_id] = ref(plan)
             if len(self._runs) > RUNS:
                 self._runs.popitem(last=False)
         return plan
@@ -49,7 +75,7 @@ class Plans:
         """
         definition = await self._store.definition(run_id)
         try:
-            return compile_plan(definition or b"[]")
+            return self._definitions.plan(definition or b"[]")
         except UnreadableMessageError:
             return Plan([])
 
