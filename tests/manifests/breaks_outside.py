@@ -3,7 +3,7 @@
 from manifests.breaking import CONTAINER, POD, Case, cut, put, redis_conf
 
 TRIGGER = "/spec/triggers/0/metadata"
-BACKLOG, DEAD, DOWN = (f"/spec/groups/0/rules/{number}" for number in (0, 1, 4))
+BACKLOG, DEAD, DOWN = (f"/spec/groups/0/rules/{number}" for number in (0, 1, 5))
 RULES = "PrometheusRule/millstream"
 STORE: list[Case] = [
     ("store", what, change, said)
@@ -42,6 +42,7 @@ STORE: list[Case] = [
             put("StatefulSet/redis", "/spec/persistentVolumeClaimRetentionPolicy/whenDeleted", to="Delete"),
             "its data goes",
         ),
+        ("order", cut("StatefulSet/redis", "/spec/podManagementPolicy"), "would not be replaced"),
         ("two", put("StatefulSet/redis", "/spec/replicas", to=2), "two engines"),
         (
             "mount",

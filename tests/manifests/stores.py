@@ -7,9 +7,9 @@ from manifests.objects import REDIS_UNITS as UNITS
 from manifests.objects import Pods, amount, config, named, of_kind, pods_of, probes
 
 # The arithmetic of docs/kubernetes.md, "Redis and its memory".
-FRAGMENTATION = 1.2
+FRAGMENTATION = 1.15
 FORK = 2  # while the append-only file is rewritten, every page may be there twice
-BESIDES = 128 * 2**20
+BESIDES = 300 * 2**20
 FILES = 4  # an append-only file at its longest, and its successor, in units of the data
 MUST = {
     "appendonly": "yes",
@@ -83,3 +83,5 @@ def _probes(pods: Pods, workload: Object) -> Iterator[str]:
         yield "its data goes with it"
     if workload["spec"]["replicas"] != 1:
         yield "two of them would be two engines, by chance"
+    if workload["spec"].get("podManagementPolicy") != "Parallel":
+        yield "a pod that never got ready would not be replaced"
