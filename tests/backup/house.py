@@ -21,6 +21,7 @@ CONTENTS = "millstream-backup.txt"
 EVERYSEC = ("--appendonly", "yes", "--appendfsync", "everysec")
 PARTS = 7  # the first version whose append-only file has parts
 SECONDS = 60
+LARGE = 2_000_000  # bytes, more than a pipe and tar's buffer hold
 # Before it makes the first link, a rewrite begins and ends.
 REWRITING_LN = """
 if [ ! -e "$0.done" ]; then
@@ -147,7 +148,7 @@ def cut_off(said: str) -> int:
 @contextlib.contextmanager
 def standing(tools: Tools, server: Server) -> Iterator[subprocess.Popen[bytes]]:
     """A backup in the midst of copying, because there is more than a pipe holds, and nobody reads it."""
-    tools.cli(server, "EVAL", "for i = 1, 40 do redis.call('SET', i, string.rep('x', 50000)) end", "0")
+    tools.cli(server, "EVAL", f"redis.call('SET', 'large', string.rep('x', {LARGE}))", "0")
     with tools.start_backup(server) as running:
         assert running.stdout
         select.select([running.stdout], [], [], SECONDS)

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from backup.conftest import StartServer
-from backup.house import CONTENTS, EVERYSEC, LINKS, REWRITING_LN, Tools, log_name, members, standing
+from backup.house import CONTENTS, EVERYSEC, LARGE, LINKS, REWRITING_LN, Tools, log_name, members, standing
 from servers import Server, wait_until
 
 UNABLE = "exit 1"
@@ -71,6 +71,28 @@ def test_a_rewrite_that_ends_while_the_links_are_made_does_no_harm(
     archive = tools.backup(source, PORT=str(source.port))
     assert (tools.directory / "ln.done").exists()
     assert tools.cli(restored(tools, archive, start, tmp_path / "target"), "GET", "a").strip() == "1"
+
+
+def test_a_file_that_grows_while_it_is_copied_is_no_failure(
+    tools: Tools, source: Server, start: StartServer, tmp_path: Path
+) -> None:
+    tools.cli(source, "SET", "a", "1")
+    with standing(tools, source) as running:
+        tools.cli(source, "SET", "b", "2")
+        archive, said = running.communicate(timeout=30)
+    assert running.returncode == 0, said
+    assert tools.cli(restored(tools, archive, start, tmp_path / "target"), "GET", "a").strip() == "1"
+
+
+def test_a_file_that_was_only_just_turned_on_is_waited_for(
+    tools: Tools, start: StartServer, tmp_path: Path
+) -> None:
+    source = start("source", "--appendonly", "no")
+    tools.cli(source, "MSET", "a", "1", "b", "1", "c", "1")
+    tools.cli(source, "CONFIG", "SET", "rdb-key-save-delay", "300000")
+    tools.cli(source, "CONFIG", "SET", "appendonly", "yes")
+    server = restored(tools, tools.backup(source), start, tmp_path / "target")
+    assert tools.cli(server, "DBSIZE").strip() == "3"
 
 
 def test_a_file_system_without_hard_links_is_copied(
@@ -138,6 +160,8 @@ def test_an_interrupted_backup_leaves_nothing_behind(
         running.send_signal(number)
         assert running.wait(30) == 128 + number
         assert not (source.directory / LINKS).exists()
+        assert running.stdout
+        assert len(running.stdout.read()) < LARGE / 2  # what was in the pipe: tar has ended, too
     assert settings_of(tools, source) == before
     assert CONTENTS in members(tools.backup(source))
 

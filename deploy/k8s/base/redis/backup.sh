@@ -13,7 +13,7 @@ set -eu
 umask 077
 
 LINKS=millstream-backup          # in the data directory, because hard links do not leave a file system
-CONTENTS=millstream-backup.txt   # the last member of the archive: without it, the archive was cut
+CONTENTS=millstream-backup.txt   # the last member of the archive: one without it was cut
 PATIENCE=600                     # seconds to wait for a rewrite to end
 
 say() {
@@ -138,7 +138,7 @@ taken $(date -u +%Y-%m-%dT%H:%M:%SZ)
 redis $version
 appendfilename $file
 appenddirname $folder
-${sizes}end
+${sizes%?}
 END
 
 # GNU tar has exit status 1 when a file grew while it was read; what it had at first is in the archive.

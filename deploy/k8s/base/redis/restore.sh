@@ -77,9 +77,8 @@ trap 'exit 143' TERM
 mkdir "$NEW"
 tar -C "$NEW" -xof - || fail "the archive cannot be read"
 
-if [ "$(sed -n 1p "$NEW/$CONTENTS" 2> /dev/null)" != "millstream-backup 1" ] || ! grep -qx end "$NEW/$CONTENTS"; then
+[ "$(sed -n 1p "$NEW/$CONTENTS" 2> /dev/null)" = "millstream-backup 1" ] ||
     fail "this is no archive of backup.sh, or its end is missing"
-fi
 wrote=$(told redis)
 [ "$(number "$here")" -ge "$(number "$wrote")" ] || fail "Redis $wrote wrote this; Redis $here is too old to read it"
 whole "the archive is damaged"
