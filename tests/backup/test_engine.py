@@ -19,7 +19,7 @@ from servers import wait_until
 HELD = [stage("parallel", "held", "bad"), stage("sequential", "quick")]
 EXECUTIONS = 100  # between two copies, so that they differ
 PAUSE = 0.01  # seconds between two submissions: bounds the load
-SLOW = 20_000  # microseconds that a rewrite rests after each key
+SLOW = 2_000  # microseconds that a rewrite rests after each key
 
 
 class Copy(NamedTuple):
