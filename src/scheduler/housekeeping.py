@@ -1,4 +1,4 @@
-"""Nothing grows for ever: expired runs leave the indices, old dead letters and tasks that nobody offers go."""
+"""Nothing grows for ever: expired runs leave the indices, old dead letters, tasks that nobody offers and formats of nobody go."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from millstream.lifecycle import Stop, periodically
 from millstream.states import ENDED_RUN
 from millstream.store.store import Store
 from millstream.store.transitions import Transition
-from millstream.store.upkeep import TrimCatalog, TrimLetters, TrimRuns
+from millstream.store.upkeep import TrimCatalog, TrimFormats, TrimLetters, TrimRuns
 
 TRIM_SECONDS: Final = 10.0
 CATALOG_ROUNDS: Final = 60  # the catalog is looked through every so many rounds
@@ -22,6 +22,8 @@ class Housekeeping:
         self._channel = store.channel(keys)
         self._trims: list[Transition] = [TrimRuns(keys.runs_in(state)) for state in sorted(ENDED_RUN)]
         self._trims.append(TrimLetters(keys.dead_letters))
+        names = keys.runner_beats, keys.scheduler_beats, keys.api_beats
+        self._trims.append(TrimFormats(keys.formats, *names))
         self._catalog = keys.catalog if keys.partition == 0 else ""
         self._rounds = 0
         self._pause = min(TRIM_SECONDS, max(1.0, store.settings.retention_seconds / 3))

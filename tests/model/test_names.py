@@ -10,7 +10,7 @@ from model.steps import Scripts
 LUA = Path(millstream.store.__file__).parent / "lua"
 PARTS = {"follows", "go_on"}  # of the model: whether a rule is in force; half a script
 # These touch nothing that a decision or a task depends on: the catalog's names, and what has expired.
-HOUSEKEEPING = {"offer_tasks", "trim_runs", "trim_letters", "trim_catalog"}
+HOUSEKEEPING = {"offer_tasks", "trim_runs", "trim_letters", "trim_catalog", "trim_formats"}
 
 
 def test_every_lua_file_is_an_action_of_the_model_or_housekeeping() -> None:

@@ -8,7 +8,7 @@ from lab import PARALLEL, SEQUENCE, Lab
 from millstream import formats, messages
 from millstream.store import store
 from millstream.store.membership import Member, api_role, roles
-from millstream.store.upkeep import DeclareDead, Leave
+from millstream.store.upkeep import DeclareDead, Leave, TrimFormats
 
 OLDEST, NEWEST = 2, 4
 NESTED = [{"type": "parallel", "tasks": ["a", {"type": "sequential", "tasks": ["b", "c"]}]}, *SEQUENCE]
@@ -118,3 +118,17 @@ async def test_a_record_that_lost_its_format_stops_no_script(later: Lab) -> None
         assert await later.one(later.finish(message, "failed")) == "recorded"
     ((_, entry),) = await later.redis.xrange(later.keys.reports)
     assert entry[b"v"] == b"1"
+
+
+async def test_a_format_of_nobody_is_forgotten_and_those_of_all_others_stay(later: Lab) -> None:
+    keys = later.keys
+    trim = TrimFormats(keys.formats, keys.runner_beats, keys.scheduler_beats, keys.api_beats)
+    living = set()
+    for role in roles(keys):
+        member = Member(role)
+        await member.join(later.channel)
+        living.add(member.name)
+    await later.redis.zadd(keys.formats, {f"nobody-{n}": 1 for n in range(150)})
+    assert [await later.one(trim), await later.one(trim)] == ["more", "trimmed"]
+    assert set(await known(later)) == living | {later.name}
+    assert await submitted(later) == ("4", "4")

@@ -116,6 +116,15 @@ class TrimCatalog(NamedTuple):
     name: str
 
 
+class TrimFormats(NamedTuple):
+    """Forget the formats of processes that are listed nowhere."""
+
+    formats: str
+    runner_beats: str
+    scheduler_beats: str
+    api_beats: str
+
+
 class TrimLetters(NamedTuple):
     """Forget old dead letters."""
 
@@ -140,6 +149,7 @@ Upkeep = (
     | DeclareDead
     | OfferTasks
     | TrimCatalog
+    | TrimFormats
     | TrimLetters
     | TrimRuns
 )
