@@ -27,6 +27,7 @@ from runner.slots import CANCEL_SECONDS
 
 PREFIX = "MILLSTREAM_"
 MARGIN_SECONDS = 5.0  # for what happens between the steps of stopping, on a slow node
+FOUND = 1  # exit status by which `millstream doctor` says that something is wrong
 # What a user keeps in the Secret millstream-redis: with the StatefulSet, and with a Redis elsewhere.
 SECRET = {
     "password": "0123abcd",
@@ -197,7 +198,12 @@ def grace(objects: Objects) -> Iterator[str]:
             yield f"{pods.owner}: its endpoints do not go before it does: it sleeps {hook} s"
     for each in of_kind(objects, "CronJob"):
         job = each["spec"]["jobTemplate"]["spec"]
-        if job.get("backoffLimit") != 0:
+        rules = job.get("podFailurePolicy", {}).get("rules", [])
+        at_once = {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": "doctor", "operator": "In", "values": [FOUND]},
+        }
+        if job.get("backoffLimit") != 0 and rules != [at_once]:
             yield f"{title(each)}: a finding would be tried away"
         if not 0 < job.get("ttlSecondsAfterFinished", 0) <= 3600:
             yield f"{title(each)}: a finding would be told for ever"

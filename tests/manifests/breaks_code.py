@@ -86,7 +86,12 @@ CASES: list[Case] = [
         cut("CronJob/doctor", "/spec/jobTemplate/spec/ttlSecondsAfterFinished"),
         "would be told for ever",
     ),
-    ("grace", "tries", cut("CronJob/doctor", "/spec/jobTemplate/spec/backoffLimit"), "would be tried away"),
+    (
+        "grace",
+        "tries",
+        cut("CronJob/doctor", "/spec/jobTemplate/spec/podFailurePolicy"),
+        "would be tried away",
+    ),
     ("tasks", "none", setting("TASKS", ""), "the runners have no tasks"),
     ("tasks", "module", setting("TASKS", "millstream.demos"), "there is no module millstream.demos"),
 ]
