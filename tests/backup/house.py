@@ -79,8 +79,10 @@ class Tools:
         return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
 
     def start_backup(self, server: Server, **env: str) -> subprocess.Popen[bytes]:
+        # A shell has what it starts in the background ignore these, the tests too, and no child shell can heed them again.
+        heeding = ["env", "--default-signal=INT,HUP"]
         return subprocess.Popen(
-            ["sh", str(SCRIPTS / "backup.sh"), "-p", str(server.port)],
+            [*heeding, "sh", str(SCRIPTS / "backup.sh"), "-p", str(server.port)],
             env=self.env(**env), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
