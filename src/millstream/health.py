@@ -1,7 +1,8 @@
 """Health over HTTP for scheduler and runner: /health/live and /health/ready.
 
 Live is the progress of the process, never Redis: a Redis that is away must not make Kubernetes restart
-everything. Ready is Redis answering.
+everything. Ready is Redis answering, once the process has prepared what others rely on: a runner that is ready has
+offered its tasks.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ class Health:
         self._loops = loops
         self._stall_seconds = stall_seconds
         self._ping = ping
+        self.preparing = False
 
     def live(self) -> Answer:
         """Answer 200 while every loop has gone round within the stall limit."""
@@ -40,9 +42,10 @@ class Health:
         }
 
     async def ready(self) -> Answer:
-        """Answer 200 while Redis answers."""
-        reachable = await self._ping()
-        return (200 if reachable else 503), {"status": "ready" if reachable else "redis unreachable"}
+        """Answer 200 while Redis answers and nothing is being prepared any more."""
+        if not await self._ping():
+            return 503, {"status": "redis unreachable"}
+        return (503, {"status": "preparing"}) if self.preparing else (200, {"status": "ready"})
 
     async def __call__(self, scope: dict[str, Any], _receive: Receive, send: Send) -> None:
         """Serve as an ASGI application."""

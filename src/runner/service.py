@@ -97,9 +97,11 @@ async def serve(settings: Settings, stop: Stop) -> None:
     store = Store(settings, "runner")
     runner = Runner(store, import_tasks(settings.tasks), stop)
     health = Health(runner.loops, settings.loop_stall_seconds, store.ping)
+    health.preparing = True
     try:
         async with serving(health, settings.api_host, settings.health_port):
             if await until_available(runner.prepare, stop, runner.loops):
+                health.preparing = False
                 log.info("runner_started", slots=settings.runner_slots)
                 await runner.run()
         log.info("runner_stopped")

@@ -47,9 +47,11 @@ async def serve(settings: Settings, stop: Stop) -> None:
     store = Store(settings, "scheduler")
     scheduler = Scheduler(store, stop)
     health = Health(scheduler.loops, settings.loop_stall_seconds, store.ping)
+    health.preparing = True
     try:
         async with serving(health, settings.api_host, settings.health_port):
             if await until_available(store.prepare, stop, scheduler.loops):
+                health.preparing = False
                 log.info("scheduler_started")
                 await scheduler.run()
         log.info("scheduler_stopped")

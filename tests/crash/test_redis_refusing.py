@@ -126,3 +126,19 @@ def loading(room: Room) -> bool:
         return bool(room.redis.info("persistence")["loading"])
     except redis.ConnectionError:
         return False
+
+
+def test_a_runner_that_is_ready_has_offered_its_tasks(room: Room) -> None:
+    room.start("api", "scheduler")
+    port = free_port()
+
+    def says(*answer: object) -> bool:
+        return request(port, "/health/ready") == answer
+
+    with full(room):
+        room.fleet.start("runner", wait=False, health_port=port)
+        wait_until(lambda: says(503, {"status": "preparing"}), "the runner to be there and not ready", 60)
+        assert request(port, "/health/live")[0] == 200
+    wait_until(lambda: says(200, {"status": "ready"}), "the runner to be ready")
+    room.ended(room.submit(stage("parallel", "good", "quick")))
+    room.settled()

@@ -15,6 +15,7 @@ class House:
     def __init__(self) -> None:
         self.redis_answers = True
         self.stall_seconds = 3600.0
+        self.preparing = False
 
     async def get(self, path: str) -> httpx2.Response:
         async def ping() -> bool:
@@ -22,6 +23,7 @@ class House:
 
         port = free_port()
         health = Health([Progress()], self.stall_seconds, ping)
+        health.preparing = self.preparing
         async with (
             serving(health, "127.0.0.1", port),
             httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
@@ -50,3 +52,11 @@ async def test_a_process_that_stands_still_does_not_live() -> None:
 
 async def test_answers_are_dated() -> None:
     assert parsedate_to_datetime((await House().get("/elsewhere")).headers["date"]).year > 2000
+
+
+async def test_a_process_that_prepares_is_not_ready_and_lives() -> None:
+    house = House()
+    house.preparing = True
+    live, ready = await house.get("/health/live"), await house.get("/health/ready")
+    assert live.status_code == 200
+    assert (ready.status_code, ready.json()) == (503, {"status": "preparing"})
