@@ -61,7 +61,7 @@ total() {
 
 [ $# -eq 1 ] || fail "usage: sh restore.sh DIRECTORY < millstream.tar"
 [ ! -t 0 ] || fail "standard input is a terminal; give it the archive"
-cd "$1" || fail "there is no directory $1"
+cd "$1" 2> /dev/null || fail "there is no directory $1, or it cannot be entered"
 dir=$(pwd)
 # A file system of its own comes with lost+found.
 [ -z "$(find . -mindepth 1 -maxdepth 1 ! -name lost+found)" ] || fail "$dir is not empty: $(ls -A)"
