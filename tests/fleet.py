@@ -114,9 +114,16 @@ def request(port: int, path: str, body: object = None, seconds: float = 10.0) ->
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.loads(error.read() or b"null")
+            return error.code, _json_or_text(error.read())
     except (OSError, ValueError):  # refused, cut, too late, or half an answer
         return 0, None
+
+
+def _json_or_text(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"null")
+    except ValueError:
+        return body.decode(errors="replace")
 
 
 class Fleet:

@@ -3,10 +3,25 @@
 It reads no stream, so nothing is taken over from it; a name that was declared dead is simply taken anew.
 """
 
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import Final
+
+from millstream.errors import RedisUnavailableError
 from millstream.lifecycle import Stop, periodically
-from millstream.store.membership import Member, api_role
+from millstream.store.channel import Channel
+from millstream.store.membership import Member, Role, api_role
 from millstream.store.store import Store
 from millstream.store.upkeep import Beat
+
+LEAVE_SECONDS: Final = 3.0  # who does not get to say goodbye is found dead a lease later
+
+
+async def _all(asked: Iterable[Awaitable[None]]) -> None:
+    """Ask all partitions, also those after one whose node does not answer. Raises what the first of those raised."""
+    for found in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(found, BaseException):
+            raise found
 
 
 class Presence:
@@ -19,12 +34,14 @@ class Presence:
 
     async def beat(self) -> float:
         """Give a sign of life; gives the seconds until the next. Raises RedisUnavailableError."""
-        for channel, role in self._partitions:
-            member = self._members.get(role.partition)
-            if member is None or await channel.exchange_twice([Beat(role.beats, member.name)]) == ["dead"]:
-                self._members[role.partition] = member = Member(role)
-                await member.join(channel)
+        await _all(self._beat(channel, role) for channel, role in self._partitions)
         return self._pause
+
+    async def _beat(self, channel: Channel, role: Role) -> None:
+        member = self._members.get(role.partition)
+        if member is None or await channel.exchange_twice([Beat(role.beats, member.name)]) == ["dead"]:
+            self._members[role.partition] = member = Member(role)
+            await member.join(channel)
 
     async def keep(self, stop: Stop) -> None:
         """Beat until asked to stop."""
@@ -32,9 +49,15 @@ class Presence:
 
     async def leave(self) -> None:
         """Take the names away. Raises RedisUnavailableError."""
-        for channel, role in self._partitions:
-            if member := self._members.pop(role.partition, None):
-                await member.leave(channel)
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await _all(self._leave(channel, role) for channel, role in self._partitions)
+        except TimeoutError as error:
+            raise RedisUnavailableError("Redis did not answer in time") from error
+
+    async def _leave(self, channel: Channel, role: Role) -> None:
+        if member := self._members.pop(role.partition, None):
+            await member.leave(channel)
 
     async def close(self) -> None:
         """Close the connections."""

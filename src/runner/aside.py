@@ -24,6 +24,7 @@ from runner.work import Work
 
 log = structlog.get_logger()
 AGAIN_SECONDS: Final = 0.2  # between two tries to find out whose message it is, while Redis is away
+MOST_NEWER: Final = 5000  # messages of a newer version that are kept without a slot, for a second each
 NOT_NOW: Final = 1 << 52  # "last offered" when the catalog cannot be asked: nothing expires by that
 
 
@@ -57,12 +58,14 @@ class Aside:
         self._share = share
         self._stop = stop
         self._alone: Alone | None = None
+        self._newer = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def sort(self, entries: list[Entry]) -> tuple[list[TaskMessage], int]:
         """Hold what was read; gives the messages to start, and how many slots all of it keeps for now."""
         messages: list[TaskMessage] = []
         unknown: list[TaskMessage] = []
+        newer: list[Entry] = []
         held, before = self._work.held, len(self._work.held)
         without_slot = 0
         for entry in entries:
@@ -70,6 +73,10 @@ class Aside:
                 continue
             try:
                 message = held[entry.id] = unpack_task(entry.id, entry.fields)
+            except NewerMessageError:
+                held[entry.id] = None
+                newer.append(entry)
+                continue
             except UnreadableMessageError as error:
                 held[entry.id] = None
                 self._spawn(self._put_aside(entry, error), [entry.id])
@@ -82,7 +89,31 @@ class Aside:
                 messages.append(message)
         if unknown:
             self._spawn(self._defer(unknown), [message.entry for message in unknown])
-        return messages, len(held) - before - without_slot
+        return messages, len(held) - before - without_slot - self._leave_to_others(newer)
+
+    def _leave_to_others(self, newer: list[Entry]) -> int:
+        """Keep messages of a newer version for a moment, so that others may read them; gives how many need no slot.
+
+        A few of them would else hold up all that stands behind. Beyond a bound they keep their slots.
+        """
+        free = self._newer + len(newer) <= MOST_NEWER
+        if newer:
+            self._newer += len(newer)
+            self._spawn(self._give_newer_back(newer, slots=not free), [])
+        return len(newer) if free else 0
+
+    async def _give_newer_back(self, newer: list[Entry], *, slots: bool) -> None:
+        await self._stop.within(NEWER_SECONDS)
+        role, name = self._member.role, self._member.name
+        for entry in newer:
+            anew = Requeue(entry.stream, role.beats, role.group, entry.id, name)
+            self._work.settle(anew, partial(self._given_back, entry.id, slots))
+
+    def _given_back(self, entry: bytes, slot: bool, _reply: str) -> None:
+        self._newer -= 1
+        self._work.let_go(entry)
+        if slot:
+            self._share.release()
 
     def _spawn(self, work: Coroutine[Any, Any, None], entries: list[bytes]) -> None:
         task = asyncio.create_task(work)
@@ -161,16 +192,9 @@ class Aside:
             log.info("task_deferred", run_id=message.run_id, task=message.id, name=message.name, reply=reply)
 
     async def _put_aside(self, entry: Entry, error: UnreadableMessageError) -> None:
-        """Settle a message that cannot be read: a newer version's goes back, any other becomes a dead letter."""
-        role, let_go = self._member.role, partial(self._let_go, entry.id)
-        if isinstance(error, NewerMessageError):
-            await self._stop.within(NEWER_SECONDS)
-            self._work.settle(
-                Requeue(entry.stream, role.beats, role.group, entry.id, self._member.name), let_go
-            )
-        else:
-            log.error("dead_letter", stream=entry.stream, entry=entry.id.decode(), reason=str(error))
-            self._work.settle(await self._letter(entry, str(error)), let_go)
+        """Make a dead letter of a message that nobody can read."""
+        log.error("dead_letter", stream=entry.stream, entry=entry.id.decode(), reason=str(error))
+        self._work.settle(await self._letter(entry, str(error)), partial(self._let_go, entry.id))
 
     async def _letter(self, entry: Entry, reason: str) -> Transition:
         """Find out how to settle a message that cannot be read; while Redis is away, again and again."""

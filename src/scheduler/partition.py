@@ -22,9 +22,9 @@ from scheduler.plans import Plans
 
 log = structlog.get_logger()
 READ: Final = 200  # messages a read and stream
-MAX_ACTIVE: Final = (
-    1000  # decisions on their way, and messages kept for others; no more is read until some are done
-)
+MAX_ACTIVE: Final = 1000  # decisions on their way; no more is read until some are done
+MOST_NEWER: Final = 10_000  # messages kept for a newer version; so many a second are passed by
+LOOK_SECONDS: Final = 0.1  # between two reads while there are such, which must be given back in time
 AGAIN_SECONDS: Final = 0.2  # between two looks for a definition while Redis is away
 
 
@@ -49,10 +49,10 @@ class PartitionScheduler:
             stopping = group.create_task(self._stop_reading())
             while not self._stop or self._active:
                 self._member.check()
-                if len(self._active) + len(self._newer) < MAX_ACTIVE:
+                if len(self._active) < MAX_ACTIVE and len(self._newer) < MOST_NEWER:
                     await self._read()
-                elif not self._active:
-                    await asyncio.wait(self._newer.values(), return_when=asyncio.FIRST_COMPLETED)
+                if self._newer and not self._active:
+                    await self._some_newer()
                 await self._round()
             await stopping
         await self._leave()
@@ -67,8 +67,13 @@ class PartitionScheduler:
         await self._reader.stop()
 
     async def _read(self) -> None:
-        for entry in await self._reader.read(READ, self._holds, block=not self._active):
+        for entry in await self._reader.read(READ, self._holds, block=not (self._active or self._newer)):
             await self._take(entry)
+
+    async def _some_newer(self) -> None:
+        """Wait until a message of a newer version is to be given back, or it is time to read again."""
+        kept = self._newer.values()
+        await asyncio.wait(kept, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
 
     def _holds(self, stream: str, entry: bytes) -> bool:
         return (stream, entry) in self._active or (stream, entry) in self._newer

@@ -10,13 +10,13 @@ from millstream.plan import Plan
 from millstream.store.store import Store
 
 RUNS: Final = 10_000  # runs remembered; another scheduler may have opened the rest
-DEFINITIONS: Final = 256
 MOST_BYTES: Final = 100_000_000  # of all remembered plans, as `_size` estimates them
+BYTES_A_PLAN: Final = 2000
 BYTES_A_TASK: Final = 420  # measured; its id and name come on top, and are about as long as in the definition
 
 
 class Definitions:
-    """Plans by definition: those used last, bounded by their number and by what they take."""
+    """Plans by definition: those used last, bounded by what they take."""
 
     def __init__(self) -> None:
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
@@ -30,13 +30,13 @@ class Definitions:
             return found
         plan = self._plans[definition] = read_plan(definition)
         self._bytes += _size(definition, plan)
-        while len(self._plans) > DEFINITIONS or (self._bytes > MOST_BYTES and len(self._plans) > 1):
+        while self._bytes > MOST_BYTES and len(self._plans) > 1:
             self._bytes -= _size(*self._plans.popitem(last=False))
         return plan
 
 
 def _size(definition: bytes, plan: Plan) -> int:
-    return 2 * len(definition) + BYTES_A_TASK * len(plan.tasks)
+    return BYTES_A_PLAN + 2 * len(definition) + BYTES_A_TASK * len(plan.tasks)
 
 
 _definitions: Final = Definitions()  # of all partitions of the process

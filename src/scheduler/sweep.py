@@ -57,9 +57,13 @@ class Sweeper:
     async def _empty(self, role: Role, dead: DeadConsumer) -> None:
         """Take over all that is pending for a dead consumer, in bounded steps, then delete it."""
         found: Counter[str] = Counter()
-        while entries := await self._lookout.pending_entries(dead.stream, role.group, dead.name):
-            items = [await self._settlement(role, dead, entry) for entry in entries]
-            replies = await self._channel.exchange_twice(items)
+        left = 0
+        first = "-"
+        while entries := await self._lookout.pending_entries(dead.stream, role.group, dead.name, first):
+            items = [item for entry in entries if (item := await self._settlement(role, dead, entry))]
+            replies = await self._channel.exchange_twice(items) if items else []
+            first = f"({entries[-1].id.decode()}"  # what is left to others stays before that
+            left += len(entries) - len(items)
             for item, reply in zip(items, replies, strict=True):
                 found[reply if isinstance(item, TakeOver) else script_name(type(item))] += 1
             if "alive" in replies or len(entries) < CHUNK:
@@ -74,17 +78,21 @@ class Sweeper:
                 entries=found.total(),
                 **found,
             )
-        else:
+        elif not left:
             log.info("process_dead", name=dead.name, role=role.name, stream=dead.stream)
 
-    async def _settlement(self, role: Role, dead: DeadConsumer, entry: Entry) -> Transition:
+    async def _settlement(self, role: Role, dead: DeadConsumer, entry: Entry) -> Transition | None:
+        """Give what is to be done with an entry of the dead; None for a task of a newer version.
+
+        Only a scheduler of that version can count the execution that is lost with it.
+        """
         anew = Requeue(entry.stream, role.beats, role.group, entry.id, dead.name)
         if entry.stream != self._keys.tasks:
             return anew
         try:
             return self._take_over(dead.name, unpack_task(entry.id, entry.fields))
         except NewerMessageError:
-            return anew
+            return None
         except UnreadableMessageError as error:
             log.error("dead_letter", stream=entry.stream, entry=entry.id.decode(), reason=str(error))
             return await letter_of(self._store, self._keys, entry, str(error))

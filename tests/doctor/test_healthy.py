@@ -2,9 +2,11 @@
 
 import pytest
 
+from doctor import plants_in_runs
 from doctor.world import World, kinds
 from lab import SEQUENCE
 from millstream.errors import ConfigurationError
+from millstream.formats import NEWEST
 from millstream.keys import RUNNERS
 from millstream.store.audit import CHUNK, Audit
 
@@ -158,3 +160,11 @@ async def test_the_doctor_writes_nothing(world: World) -> None:
 async def _all(world: World) -> list[bytes]:
     everywhere = {"target_nodes": "all"} if world.settings.partitions > 1 else {}
     return list(await world.redis.keys("*", **everywhere))
+
+
+async def test_a_run_of_a_newer_version_is_not_judged(world: World) -> None:
+    await plants_in_runs.all_messages_gone(world)
+    await world.redis.hset(world.keys.run(world.run_id), "v", NEWEST + 1)
+    report = await world.examine()
+    assert kinds(report) == {}
+    assert "of a newer version: not judged" in report.text()

@@ -29,9 +29,13 @@ def url(port: int, scheme: str = "redis", host: str = "127.0.0.1", query: str = 
     return f"{scheme}://millstream:{quote(PASSWORD, safe='')}@{host}:{port}/0{query}"
 
 
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    """A Redis with such a user, and a fleet that uses it."""
+@pytest.fixture(params=["any", "6.2"])
+def room(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
+    """A Redis with such a user, and a fleet that uses it; also the oldest version that is supported."""
+    if request.param == "6.2":
+        monkeypatch.setenv(
+            "MILLSTREAM_TEST_REDIS_SERVER", str(Path(sys.executable).with_name("redis-server"))
+        )
     opened = Room(tmp_path / "room", (), {})
     opened.redis.execute_command("ACL", "SETUSER", "millstream", *rights())
     told(opened, url(opened.server.port))
@@ -70,6 +74,9 @@ def works(room: Room) -> None:
     assert any(task["epoch"] > 1 for task in tasks.values()), "what the dead one held was taken over"
     room.all_ended()
     room.settled()
+    runner, *_ = room.fleet.alive("runner")
+    runner.terminate()
+    assert runner.exit_code() == 0
     env = os.environ | {"MILLSTREAM_REDIS_URL": room.fleet.redis_url, "MILLSTREAM_LEASE_SECONDS": str(LEASE)}
     command = [str(Path(sys.executable).with_name("millstream")), "doctor"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
@@ -113,3 +120,11 @@ def test_a_right_that_is_missing_is_named_and_may_be_given_later(room: Room, mis
         process.started()
     room.ended(room.submit(stage("parallel", "good", "quick")))
     room.settled()
+
+
+@pytest.mark.parametrize("missing", ["-xadd", "-zadd", "-hset"])
+def test_what_a_script_was_denied_is_not_taken_for_done(room: Room, missing: str) -> None:
+    room.start("api", "scheduler", "runner")
+    room.redis.execute_command("ACL", "SETUSER", "millstream", missing)
+    body = {"workflow": [stage("sequential", "good")]}
+    assert {room.fleet.ask("/workflow", body)[0] for _ in range(3)} <= {0, 500, 503}

@@ -74,3 +74,17 @@ async def test_timers_are_looked_at_again_before_the_shortest_could_be_due(lab: 
     (message,) = await lab.opened_run(SEQUENCE)
     await lab.redis.zadd(lab.keys.timers, {pack_timer(message): 1 << 52})
     assert 0 < await timers.fire() < 0.5, "one that is due much later makes no difference"
+
+
+async def test_tasks_of_a_newer_version_are_left_to_its_schedulers(lab: Lab) -> None:
+    """Only they can count the executions that are lost with them; what stands behind is taken over."""
+    for _ in range(150):
+        await lab.redis.xadd(lab.keys.tasks, {"m": '{"v":2,"of":"the future"}'})
+    await lab.redis.xreadgroup("runners", lab.name, {lab.keys.tasks: ">"}, count=150)
+    assert len(await lab.opened_run(SEQUENCE)) == 1
+    await lab.leave()
+    await (await ready(lab)).sweep()
+    assert await lab.pending(lab.keys.tasks, "runners") == 150
+    await lab.join("another")
+    lab.name = "another"
+    assert [message.epoch for message in await lab.messages()] == [2]

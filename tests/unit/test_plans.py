@@ -86,12 +86,3 @@ async def test_one_definition_may_be_larger_than_what_is_remembered(monkeypatch:
     known = Definitions()
     large = known.plan(definition("a", 100))
     assert known.plan(definition("a", 100)) is large
-
-
-def test_small_definitions_are_bounded_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "DEFINITIONS", 3)
-    known = Definitions()
-    first = known.plan(definition("a"))
-    for name in "bcd":
-        known.plan(definition(name))
-    assert known.plan(definition("a")) is not first

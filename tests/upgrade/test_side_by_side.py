@@ -75,11 +75,16 @@ def has_worked(room: Room, process: Process) -> bool:
 
 
 def healthy(room: Room) -> None:
+    status, said = doctor(room)
+    assert status == 0, said
+
+
+def doctor(room: Room) -> tuple[int, str]:
     """Ask `millstream doctor`, as an operator would."""
     env = os.environ | {"MILLSTREAM_REDIS_URL": room.fleet.redis_url, "MILLSTREAM_LEASE_SECONDS": str(LEASE)}
     command = [str(Path(sys.executable).with_name("millstream")), "doctor"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_versions_swap_under_load_and_back_and_nothing_is_lost(room: Room, newer: Path) -> None:
@@ -125,13 +130,16 @@ def test_what_only_the_newer_read_waits_for_them(room: Room, newer: Path) -> Non
     new = room.start("api", "scheduler", "runner", source=newer)
     run_id = room.submit(stage("parallel", "good", "held"), stage("sequential", "good", "quick"))
     room.executed("held")
+    new[2].kill()
+    unread = room.submit(stage("sequential", "quick"))
+    wait_until(lambda: room.redis.xlen("tasks") == 2, "its task to wait for a runner")
     for process in new:
         process.kill()
     (api, *_) = room.start("api", "scheduler", "runner")
     wait_until(lambda: read(room) == {OLD}, "the newer ones to be forgotten")
     seen: set[str] = set()
     wait_until(partial(handed_back, room, seen), "the old ones to hand the message back again and again", 60)
-    assert formats(room) == {run_id: NEW}
+    assert formats(room) == {run_id: NEW, unread: NEW}
     assert room.fleet.status(run_id) == {
         "good": "success",
         "held": "running",
@@ -141,13 +149,19 @@ def test_what_only_the_newer_read_waits_for_them(room: Room, newer: Path) -> Non
     status, answer = request(api.port, f"/workflow/{run_id}")
     assert (status, "newer version" in answer["detail"]) == (503, True)
 
+    assert doctor(room)[0] == 1, "messages of the dead wait for a newer version"
+    assert "stuck runs: 0" in doctor(room)[1]
     other = room.submit(stage("sequential", "good", "bad"))
     assert formats(room)[other] == OLD
     room.ended(other)
     room.start("scheduler", "runner", "api", source=newer)
     room.open("open")
-    wait_until(lambda: ended(room, run_id), "the newer run to end", 60)
-    assert set(room.fleet.status(run_id).values()) == {"success"}
+    for newer_run in (run_id, unread):
+        wait_until(partial(ended, room, newer_run), "the newer runs to end", 60)
+        assert set(room.fleet.status(newer_run).values()) == {"success"}
+    assert room.redis.hget(room.keys.run(run_id), "e1") == "2", (
+        "the lost execution was taken over by its version"
+    )
     room.settled()
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.tree import Tree, WrongCount, number, plan_of
+from millstream.formats import OLDEST, is_newer
 from millstream.plan import Plan, Task
 from millstream.store.audit import KeptRun
 
@@ -26,7 +27,10 @@ async def judge_runs(p: Partition, run_ids: Sequence[str]) -> None:
         for kept in await p.audit.runs(p.keys, run_ids[first : first + AT_ONCE]):
             if kept.run.get(b"state", b"").decode() in OPEN_STATES:
                 p.ledger.looked("runs")
-                _judge(p, kept)
+                if is_newer(number(kept.run, "v", OLDEST)):
+                    p.ledger.note("runs", "some are of a newer version: not judged")
+                else:
+                    _judge(p, kept)
 
 
 def _judge(p: Partition, kept: KeptRun) -> None:

@@ -40,8 +40,10 @@ _NOT_NOW_ERRORS = (
     exceptions.TryAgainError,
     exceptions.ClusterDownError,
 )
-# A user without a right: said by itself, and from within a script by Redis 6.2 and by later ones.
-_DENIED = re.compile(r"NOPERM|NoPermission|The user executing the script can't|ACL failure in script")
+_DENIED = "Redis denies the user of MILLSTREAM_REDIS_URL a right; the README has the ACL rule"
+# A right that a script lacks, as Redis 6.2 and later ones say it. What the script had written before stays, so this is
+# final: sent again, it could be answered as if it had been done.
+_DENIED_IN_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
 _CLOSED = "the handler is closed"  # uvloop's words, a RuntimeError, for a connection that was reset while it was idle
 
 
@@ -60,10 +62,10 @@ def unavailable_as_ours() -> Iterator[None]:
         text = f"{type(error).__name__} {error}"
         if isinstance(error, _NOT_NOW_ERRORS) or _NOT_NOW.search(text):
             raise RedisUnavailableError(f"Redis cannot take this now: {error}") from error
-        if _DENIED.search(text):
-            raise RedisUnavailableError(
-                f"Redis denies the user of MILLSTREAM_REDIS_URL a right; the README has the ACL rule: {error}"
-            ) from error
+        if _DENIED_IN_SCRIPT.search(text):
+            raise ConfigurationError(f"{_DENIED}: {error}") from error
+        if isinstance(error, exceptions.NoPermissionError):
+            raise RedisUnavailableError(f"{_DENIED}: {error}") from error
         raise
     except RuntimeError as error:
         if _CLOSED not in str(error):

@@ -21,7 +21,7 @@ return dead
 """
 _PENDING: Final = """
 local found = {}
-local rows = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])
+local rows = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[4], '+', ARGV[3], ARGV[2])
 for n, row in ipairs(rows.err and {} or rows) do
   local entries = redis.call('XRANGE', KEYS[1], row[1], row[1])
   found[n] = {row[1], entries[1] and entries[1][2] or {}}
@@ -59,9 +59,12 @@ class Lookout:
         found = await self._query.ask(_DEAD, (role.beats, *role.streams), role.group)
         return [DeadConsumer(stream.decode(), name.decode()) for stream, name in found]
 
-    async def pending_entries(self, stream: str, group: str, name: str) -> list[Entry]:
-        """Up to 100 entries that are pending for a consumer, oldest first. Raises RedisUnavailableError."""
-        found = await self._query.ask(_PENDING, (stream,), group, name, CHUNK)
+    async def pending_entries(self, stream: str, group: str, name: str, first: str = "-") -> list[Entry]:
+        """Up to 100 entries that are pending for a consumer, oldest first, from `first` on.
+
+        Raises RedisUnavailableError.
+        """
+        found = await self._query.ask(_PENDING, (stream,), group, name, CHUNK, first)
         return [Entry(stream, entry, fields) for entry, fields in found]
 
     async def due_timers(self, after: int = 0) -> tuple[list[bytes], float | None]:
