@@ -21,6 +21,9 @@ from millstream.settings import Settings, load_settings
 
 log = structlog.get_logger()
 RETRY_AFTER_SECONDS: Final = 2
+LEAVE_SECONDS: Final = (
+    3.0  # for the goodbye to a Redis that may be frozen; else this api is found dead a lease later
+)
 DESCRIPTION = """Workflows of stages of named tasks, driven by Redis Streams.
 
 POST a workflow, keep its `run_id`, and ask for its status."""
@@ -37,7 +40,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await keeping
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await keeping
         await gateway.close()
 
 

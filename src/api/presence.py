@@ -5,16 +5,12 @@ It reads no stream, so nothing is taken over from it; a name that was declared d
 
 import asyncio
 from collections.abc import Awaitable, Iterable
-from typing import Final
 
-from millstream.errors import RedisUnavailableError
 from millstream.lifecycle import Stop, periodically
 from millstream.store.channel import Channel
 from millstream.store.membership import Member, Role, api_role
 from millstream.store.store import Store
 from millstream.store.upkeep import Beat
-
-LEAVE_SECONDS: Final = 3.0  # who does not get to say goodbye is found dead a lease later
 
 
 async def _all(asked: Iterable[Awaitable[None]]) -> None:
@@ -49,11 +45,7 @@ class Presence:
 
     async def leave(self) -> None:
         """Take the names away. Raises RedisUnavailableError."""
-        try:
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await _all(self._leave(channel, role) for channel, role in self._partitions)
-        except TimeoutError as error:
-            raise RedisUnavailableError("Redis did not answer in time") from error
+        await _all(self._leave(channel, role) for channel, role in self._partitions)
 
     async def _leave(self, channel: Channel, role: Role) -> None:
         if member := self._members.pop(role.partition, None):

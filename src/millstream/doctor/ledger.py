@@ -55,8 +55,9 @@ class Ledger:
         self.checks[check].warnings.append(text)
 
     def note(self, check: str, text: str) -> None:
-        """Say what a healthy check has seen."""
-        self.checks[check].notes.append(text)
+        """Say what a healthy check has seen; said again, it is still said once."""
+        if text not in self.checks[check].notes:
+            self.checks[check].notes.append(text)
 
     def find(self, kind: str, seen: str, evidence: object = None, **about: str) -> None:
         """Enter a finding."""
