@@ -21,12 +21,12 @@ from bench import http1
 from bench.processes import answer_questions
 from bench.stamps import Stamps
 from bench.workflows import Stages
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.plan import Plan
+from millstream.protocol.transitions import Submit
 from millstream.settings import Settings
 from millstream.states import RunState
-from millstream.store.store import Store
-from millstream.store.transitions import Submit
+from millstream.store import Store
+from millstream.workflow.definition import WorkflowDefinition, normalise
+from millstream.workflow.plan import Plan
 
 BATCH: Final = 100
 BATCH_TASKS: Final = 10_000

@@ -17,12 +17,12 @@ from bench.probe import task as probe_task
 from bench.systems.base import URL, AsyncClient  # type: ignore[import-not-found]
 from bench.workloads import SHAPES, before_last  # type: ignore[import-not-found]
 from millstream import task
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.messages import TaskMessage
-from millstream.plan import Plan
+from millstream.protocol.messages import TaskMessage
+from millstream.protocol.transitions import Submit
 from millstream.settings import Settings
-from millstream.store.store import Store
-from millstream.store.transitions import Submit
+from millstream.store import Store
+from millstream.workflow.definition import WorkflowDefinition, normalise
+from millstream.workflow.plan import Plan
 
 VENV = "millstream"
 WORKLOADS = ["W1", "W2", "W3", "W4"]

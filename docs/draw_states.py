@@ -18,7 +18,7 @@ INTRODUCTION: Final = """\
 <!-- Drawn by `python -m docs.draw_states` from src/millstream/states.py; change that, then draw again. -->
 
 A run and each of its tasks are in one state, and these are all the moves there are. Each move is made by one
-Lua script (`src/millstream/store/lua/<script>.lua`), which also writes the message that comes next and
+Lua script (`src/millstream/scripts/lua/<subject>/<script>.lua`), which also writes the message that comes next and
 acknowledges the one that caused it: there is no moment between them at which a crash could lose a task or run it
 twice. Asked for a move that is not in these tables, a script changes no state. A test tries every script from every
 state and holds it to that.

@@ -6,15 +6,17 @@ from typing import Any, Self
 
 import orjson
 
-from millstream.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.messages import Report, TaskMessage, pack_timer, unpack_report, unpack_task, unpack_timer
-from millstream.plan import Plan
-from millstream.settings import Settings
-from millstream.store import scripts
-from millstream.store.channel import Channel
-from millstream.store.membership import Member, runner_role, scheduler_role
-from millstream.store.store import Store
-from millstream.store.transitions import (
+from millstream.process.membership import Member, runner_role, scheduler_role
+from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.protocol.messages import (
+    Report,
+    TaskMessage,
+    pack_timer,
+    unpack_report,
+    unpack_task,
+    unpack_timer,
+)
+from millstream.protocol.transitions import (
     DeferTask,
     FinishTask,
     FireTimer,
@@ -23,7 +25,12 @@ from millstream.store.transitions import (
     Submit,
     Transition,
 )  # fmt: skip
-from millstream.store.upkeep import DeadLetterTask, Leave, TakeOver
+from millstream.protocol.upkeep import DeadLetterTask, Leave, TakeOver
+from millstream.redis.channel import Channel
+from millstream.scripts import loader as scripts
+from millstream.settings import Settings
+from millstream.store import Store
+from millstream.workflow.plan import Plan
 from scheduler.decisions import Decision, steps_of
 
 SEQUENCE = [{"type": "sequential", "tasks": ["a", "b"]}]
@@ -164,7 +171,7 @@ class Lab:
 
     def at(self, offset_ms: int) -> Channel:
         """Open a channel whose scripts see Redis's clock this much ahead."""
-        clock = scripts.text_of("include/time").replace(
+        clock = scripts.include_of("time").replace(
             "local now_text", f"now = now + {offset_ms}\nlocal now_text"
         )
         channel = self.store.channel(self.keys, self.name)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from millstream.store.scripts import load
+from millstream.scripts.loader import load
 from servers import wait_until
 
 Words = list[bytes]

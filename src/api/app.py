@@ -14,10 +14,10 @@ from api.gateway import Gateway
 from api.routes import router
 from api.short_way import ShortWay
 from millstream import __version__
-from millstream.definition import WorkflowDefinition
 from millstream.errors import RedisUnavailableError
-from millstream.lifecycle import Stop
+from millstream.process.lifecycle import Stop
 from millstream.settings import Settings, load_settings
+from millstream.workflow.definition import WorkflowDefinition
 
 log = structlog.get_logger()
 RETRY_AFTER_SECONDS: Final = 2

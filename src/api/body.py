@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.types import Receive
 
-from millstream.definition import WorkflowDefinition, assign_ids, canonical
 from millstream.errors import InvalidDefinitionError
+from millstream.workflow.definition import WorkflowDefinition, assign_ids, canonical
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_PROBLEMS: Final = 20  # a 422 tells so many, each with so much of what was sent

@@ -7,14 +7,14 @@ from typing import Final
 import structlog
 
 from api.body import Submission, Submissions
-from api.presence import Presence
 from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.lifecycle import Stop, until_available
+from millstream.process.lifecycle import Stop, until_available
+from millstream.process.presence import Presence
+from millstream.protocol.transitions import Submit
+from millstream.redis.collector import Collector
+from millstream.redis.lookups import Lookups
 from millstream.settings import Settings
-from millstream.store.collector import Collector
-from millstream.store.lookups import Lookups
-from millstream.store.store import RunRecord, Store
-from millstream.store.transitions import Submit
+from millstream.store import RunRecord, Store
 
 log = structlog.get_logger()
 CATALOG_SECONDS: Final = 5.0  # how long a task's name is believed to be in the catalog without asking again

@@ -9,8 +9,8 @@ from api.body import read_body
 from api.gateway import Gateway
 from api.schemas import Problem, RunView, Started
 from api.view import run_view
-from millstream.formats import OLDEST, is_newer
-from millstream.health import Answer
+from millstream.process.health import Answer
+from millstream.protocol.formats import OLDEST, is_newer
 
 JSON: Final = "application/json"
 RETRY_AFTER_SECONDS: Final = 5

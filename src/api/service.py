@@ -6,9 +6,9 @@ import structlog
 import uvicorn
 
 from api.app import create_app
-from millstream.health import QuietServer
-from millstream.lifecycle import Stop
 from millstream.ports import bound
+from millstream.process.health import QuietServer
+from millstream.process.lifecycle import Stop
 from millstream.settings import Settings
 
 log = structlog.get_logger()

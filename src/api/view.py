@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from api.schemas import RunView, StageView, TaskView
 from millstream.clock import iso
-from millstream.plan import Gate, Plan, Task
 from millstream.states import ENDED_RUN, RunState, TaskState
-from millstream.store.store import RunRecord
+from millstream.store import RunRecord
+from millstream.workflow.plan import Gate, Plan, Task
 
 
 def run_view(run_id: str, record: RunRecord) -> RunView:

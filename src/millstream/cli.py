@@ -12,8 +12,8 @@ import typer
 import uvloop
 
 from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.lifecycle import Stop
 from millstream.logs import configure
+from millstream.process.lifecycle import Stop
 from millstream.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Millstream: workflows on Redis Streams.")

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import structlog
 
+from millstream.dead_letters import letter_of
 from millstream.errors import NewerMessageError, RedisUnavailableError, UnreadableMessageError
-from millstream.keys import Keys
-from millstream.lifecycle import Stop
-from millstream.messages import NEWER_SECONDS, TaskMessage, pack_timer, unpack_task
-from millstream.store.letters import letter_of
-from millstream.store.membership import Member
-from millstream.store.store import Store
-from millstream.store.stream import Entry
-from millstream.store.transitions import DeferTask, Transition
-from millstream.store.upkeep import Requeue
+from millstream.process.lifecycle import Stop
+from millstream.process.membership import Member
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import NEWER_SECONDS, TaskMessage, pack_timer, unpack_task
+from millstream.protocol.transitions import DeferTask, Transition
+from millstream.protocol.upkeep import Requeue
+from millstream.redis.reader import Entry
+from millstream.store import Store
 from millstream.tasks import Registry
 from runner.executor import UnknownTaskError, failure
 from runner.slots import Share

@@ -15,14 +15,14 @@ from typing import Final
 import structlog
 
 from millstream.errors import RedisUnavailableError, UnreadableMessageError
-from millstream.keys import Keys
-from millstream.lifecycle import Progress, Stop
-from millstream.messages import TaskMessage, unpack_task
-from millstream.store.channel import backoff
-from millstream.store.membership import Member
-from millstream.store.store import Store
-from millstream.store.stream import Entry
-from millstream.store.transitions import Transition
+from millstream.process.lifecycle import Progress, Stop
+from millstream.process.membership import Member
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import TaskMessage, unpack_task
+from millstream.protocol.transitions import Transition
+from millstream.redis.channel import backoff
+from millstream.redis.reader import Entry
+from millstream.store import Store
 from millstream.tasks import Registry
 from runner.aside import Aside
 from runner.slots import Share, Slots

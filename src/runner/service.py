@@ -8,14 +8,14 @@ import orjson
 import structlog
 
 from millstream.errors import RedisUnavailableError
-from millstream.health import Health, serving
-from millstream.keys import Keys
-from millstream.lifecycle import Progress, Stop, until_available
+from millstream.process.health import Health, serving
+from millstream.process.heartbeat import Heartbeat
+from millstream.process.lifecycle import Progress, Stop, until_available
+from millstream.process.membership import Member, runner_role
+from millstream.protocol.keys import Keys
+from millstream.protocol.upkeep import OfferTasks
 from millstream.settings import Settings
-from millstream.store.heartbeat import Heartbeat
-from millstream.store.membership import Member, runner_role
-from millstream.store.store import Store
-from millstream.store.upkeep import OfferTasks
+from millstream.store import Store
 from millstream.tasks import Registry, TaskFunction, import_tasks
 from runner.executor import Executor
 from runner.partition import Job, PartitionRunner

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from millstream.keys import Keys
-from millstream.messages import TaskMessage
-from millstream.store.transitions import FinishTask, HandBack, StartTask, Transition
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import TaskMessage
+from millstream.protocol.transitions import FinishTask, HandBack, StartTask, Transition
 from runner.executor import Outcome
 
 Answered = Callable[[str], None]

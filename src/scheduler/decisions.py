@@ -6,11 +6,9 @@ from functools import lru_cache
 from typing import Final
 
 from millstream.errors import UnreadableMessageError
-from millstream.keys import Keys
-from millstream.messages import Report, task_head, task_tail
-from millstream.plan import CHUNK, ROOT, SUBMITTED, CountDownParent, End, Open, Plan, Skip, Step, Task, decide
-from millstream.states import RunState
-from millstream.store.transitions import (
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import Report, task_head, task_tail
+from millstream.protocol.transitions import (
     AbandonRun,
     CountDown,
     EndRun,
@@ -18,6 +16,20 @@ from millstream.store.transitions import (
     OpenTasks,
     SkipTasks,
     Transition,
+)
+from millstream.states import RunState
+from millstream.workflow.plan import (
+    CHUNK,
+    ROOT,
+    SUBMITTED,
+    CountDownParent,
+    End,
+    Open,
+    Plan,
+    Skip,
+    Step,
+    Task,
+    decide,
 )
 
 UNKNOWN_GATE: Final = -2  # of a report that cannot be read

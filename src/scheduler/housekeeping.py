@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from millstream.keys import Keys
-from millstream.lifecycle import Stop, periodically
+from millstream.process.lifecycle import Stop, periodically
+from millstream.protocol.keys import Keys
+from millstream.protocol.transitions import Transition
+from millstream.protocol.upkeep import TrimCatalog, TrimFormats, TrimLetters, TrimRuns
 from millstream.states import ENDED_RUN
-from millstream.store.store import Store
-from millstream.store.transitions import Transition
-from millstream.store.upkeep import TrimCatalog, TrimFormats, TrimLetters, TrimRuns
+from millstream.store import Store
 
 TRIM_SECONDS: Final = 10.0
 CATALOG_ROUNDS: Final = 60  # the catalog is looked through every so many rounds

@@ -10,13 +10,13 @@ from typing import Final
 import structlog
 
 from millstream.errors import NewerMessageError, RedisUnavailableError, UnreadableMessageError
-from millstream.keys import Keys
-from millstream.lifecycle import Progress, Stop
-from millstream.messages import NEWER_SECONDS, Report, hints, unpack_report
-from millstream.store.membership import Member
-from millstream.store.store import Store
-from millstream.store.stream import Entry
-from millstream.store.upkeep import DeadLetter, Requeue
+from millstream.process.lifecycle import Progress, Stop
+from millstream.process.membership import Member
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import NEWER_SECONDS, Report, hints, unpack_report
+from millstream.protocol.upkeep import DeadLetter, Requeue
+from millstream.redis.reader import Entry
+from millstream.store import Store
 from scheduler.decisions import UNKNOWN_GATE, Decision, Settlement, abandoning, steps_of
 from scheduler.plans import Plans
 

@@ -5,9 +5,9 @@ from typing import Final
 from weakref import ref
 
 from millstream.errors import UnreadableMessageError
-from millstream.messages import Report, read_plan
-from millstream.plan import Plan
-from millstream.store.store import Store
+from millstream.protocol.messages import Report, read_plan
+from millstream.store import Store
+from millstream.workflow.plan import Plan
 
 RUNS: Final = 10_000  # runs remembered; another scheduler may have opened the rest
 MOST_BYTES: Final = 100_000_000  # of all remembered plans, as `_size` estimates them

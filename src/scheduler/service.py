@@ -4,13 +4,13 @@ import asyncio
 
 import structlog
 
-from millstream.health import Health, serving
-from millstream.keys import Keys
-from millstream.lifecycle import Progress, Stop, until_available
+from millstream.process.health import Health, serving
+from millstream.process.heartbeat import Heartbeat
+from millstream.process.lifecycle import Progress, Stop, until_available
+from millstream.process.membership import Member, scheduler_role
+from millstream.protocol.keys import Keys
 from millstream.settings import Settings
-from millstream.store.heartbeat import Heartbeat
-from millstream.store.membership import Member, scheduler_role
-from millstream.store.store import Store
+from millstream.store import Store
 from scheduler.housekeeping import Housekeeping
 from scheduler.partition import PartitionScheduler
 from scheduler.sweep import Sweeper

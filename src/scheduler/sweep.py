@@ -8,17 +8,17 @@ from typing import Final
 
 import structlog
 
+from millstream.dead_letters import letter_of
 from millstream.errors import NewerMessageError, UnreadableMessageError
-from millstream.keys import Keys
-from millstream.lifecycle import Stop, periodically
-from millstream.messages import TaskMessage, unpack_task
-from millstream.store.dead import CHUNK, DeadConsumer, Lookout
-from millstream.store.letters import letter_of
-from millstream.store.membership import Role, roles
-from millstream.store.store import Store
-from millstream.store.stream import Entry
-from millstream.store.transitions import Transition, script_name
-from millstream.store.upkeep import DeclareDead, Requeue, TakeOver
+from millstream.process.lifecycle import Stop, periodically
+from millstream.process.membership import Role, roles
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import TaskMessage, unpack_task
+from millstream.protocol.transitions import Transition, script_name
+from millstream.protocol.upkeep import DeclareDead, Requeue, TakeOver
+from millstream.redis.dead import CHUNK, DeadConsumer, Lookout
+from millstream.redis.reader import Entry
+from millstream.store import Store
 
 log = structlog.get_logger()
 MARGIN_SECONDS: Final = 0.01  # after the moment at which the next beat would be too old

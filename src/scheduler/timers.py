@@ -6,12 +6,12 @@ from typing import Final
 import structlog
 
 from millstream.errors import UnreadableMessageError
-from millstream.keys import Keys
-from millstream.lifecycle import Stop, periodically
-from millstream.messages import unpack_timer
-from millstream.store.dead import Lookout
-from millstream.store.store import Store
-from millstream.store.transitions import FireTimer
+from millstream.process.lifecycle import Stop, periodically
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import unpack_timer
+from millstream.protocol.transitions import FireTimer
+from millstream.redis.dead import Lookout
+from millstream.store import Store
 
 log = structlog.get_logger()
 POLL_SECONDS: Final = 0.45  # no timer is set for less than half a second, so each is seen before it is due

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from containers.installation import Container, Installation
-from millstream.definition import WorkflowDefinition, normalise
+from millstream.workflow.definition import WorkflowDefinition, normalise
 from servers import wait_until
 from trees import Stages, oracle
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import redis
 
 from fleet import Fleet, Process
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.store.scripts import load, names
+from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.scripts.loader import load, names
+from millstream.workflow.definition import WorkflowDefinition, normalise
 from proxy import Fault, Proxy
 from servers import Server, wait_until
 from trees import Stages, oracle

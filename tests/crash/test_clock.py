@@ -12,7 +12,7 @@ HOUR = 3600
 # Python imports this at its start, because the room's directory is on the path of its processes.
 SHIFTED = """
 from importlib.resources import files
-from millstream.store import scripts
+from millstream.scripts import loader as scripts
 
 SHIFT = '''
 local function shifted()
@@ -21,7 +21,7 @@ local function shifted()
   return clock
 end
 '''
-plain = (files("millstream.store") / "lua/include/time.lua").read_text()
+plain = (files("millstream.scripts") / "lua/include/time.lua").read_text()
 assert "redis.call('TIME')" in plain
 shifting = SHIFT + plain.replace("redis.call('TIME')", "shifted()")
 parse = scripts.parse

@@ -1,8 +1,8 @@
 """Ways to plant faults in processes, streams and timers; each gives a word that the doctor must say."""
 
 from doctor.world import LEASE_MS, World
-from millstream.keys import RUNNERS, SCHEDULERS
-from millstream.messages import pack_timer
+from millstream.protocol.keys import RUNNERS, SCHEDULERS
+from millstream.protocol.messages import pack_timer
 
 HOUR_MS = 3_600_000
 

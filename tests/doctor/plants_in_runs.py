@@ -1,7 +1,7 @@
 """Ways to plant faults in runs, indices and keys; each gives a word that the doctor must say."""
 
 from doctor.world import World
-from millstream.keys import Keys
+from millstream.protocol.keys import Keys
 
 
 def index(keys: Keys, state: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from millstream.doctor.kinds import CHECKS, KINDS
-from millstream.keys import Keys
+from millstream.protocol.keys import Keys
 from millstream.settings import Settings
 from servers import free_port
 

@@ -6,7 +6,7 @@ from doctor.faults import FAULTS, Fault
 from doctor.world import World, at_once, kinds
 from millstream.doctor.kinds import CHECKS, KINDS
 from millstream.doctor.ledger import SHOWN
-from millstream.keys import RUNNERS
+from millstream.protocol.keys import RUNNERS
 
 PLANTED = [
     pytest.param(kind, fault, id=f"{kind} {which}".strip())

@@ -6,9 +6,9 @@ from doctor import plants_in_runs
 from doctor.world import World, kinds
 from lab import SEQUENCE
 from millstream.errors import ConfigurationError
-from millstream.formats import NEWEST
-from millstream.keys import RUNNERS
-from millstream.store.audit import CHUNK, Audit
+from millstream.protocol.formats import NEWEST
+from millstream.protocol.keys import RUNNERS
+from millstream.redis.audit import CHUNK, Audit
 
 
 async def test_an_empty_redis_is_healthy(world: World) -> None:

@@ -7,8 +7,8 @@ from uuid import uuid4
 from lab import Lab
 from millstream.doctor.examination import examine
 from millstream.doctor.report import Report
-from millstream.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.messages import TaskMessage
+from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.protocol.messages import TaskMessage
 
 LEASE_SECONDS = 600.0
 LEASE_MS = int(LEASE_SECONDS * 1000)

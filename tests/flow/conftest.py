@@ -11,10 +11,10 @@ import pytest
 
 from api.app import create_app
 from lab import Lab
-from millstream.keys import RUNNERS, SCHEDULERS
-from millstream.lifecycle import Stop
+from millstream.process.lifecycle import Stop
+from millstream.protocol.keys import RUNNERS, SCHEDULERS
 from millstream.settings import Settings
-from millstream.store.store import Store
+from millstream.store import Store
 from millstream.tasks import Registry
 from runner.service import Runner
 from scheduler.service import serve as serve_scheduler

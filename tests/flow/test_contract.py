@@ -9,7 +9,7 @@ import pytest
 from api.app import create_app
 from flow.conftest import Engine, eventually
 from millstream.settings import Settings
-from millstream.store.store import Store
+from millstream.store import Store
 
 GUIDE: list[dict[str, Any]] = [
     {"type": "parallel", "tasks": ["task_a", "task_b"]},

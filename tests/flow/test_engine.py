@@ -13,9 +13,9 @@ import redis
 
 from flow.conftest import Engine, eventually
 from lab import Lab
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.lifecycle import Stop
+from millstream.process.lifecycle import Stop
 from millstream.settings import Settings
+from millstream.workflow.definition import WorkflowDefinition, normalise
 from scheduler.service import serve as serve_scheduler
 from servers import Server
 from trees import oracle, random_workflow

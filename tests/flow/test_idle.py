@@ -14,11 +14,11 @@ import pytest
 from redis.asyncio import Redis
 
 from flow.conftest import Engine, eventually
-from millstream.keys import RUNNERS, Keys
-from millstream.lifecycle import Progress
+from millstream.process.lifecycle import Progress
+from millstream.protocol.keys import RUNNERS, Keys
+from millstream.scripts.loader import load
 from millstream.settings import Settings
-from millstream.store.scripts import load
-from millstream.store.store import Store
+from millstream.store import Store
 
 BEATS = 6
 # With beats every half second, one scheduler and one runner send about ten commands a beat and partition: two beats, one

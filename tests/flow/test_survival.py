@@ -11,14 +11,14 @@ import pytest
 import scheduler.partition
 from flow.conftest import Engine, eventually
 from millstream.errors import RedisUnavailableError
-from millstream.messages import Report
-from millstream.plan import Plan
+from millstream.process.membership import runner_role, scheduler_role
+from millstream.protocol.messages import Report
+from millstream.protocol.upkeep import Leave
+from millstream.redis.dead import Lookout
 from millstream.settings import Settings
-from millstream.store.dead import Lookout
-from millstream.store.membership import runner_role, scheduler_role
-from millstream.store.store import Store
-from millstream.store.upkeep import Leave
+from millstream.store import Store
 from millstream.tasks import Registry
+from millstream.workflow.plan import Plan
 from scheduler.partition import READ
 from scheduler.plans import Plans
 

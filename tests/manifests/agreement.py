@@ -19,9 +19,9 @@ from manifests.objects import SERVICES, Pods, all_pods, named, of_kind, pods_of,
 from millstream import __version__
 from millstream.cli import app as command_line
 from millstream.errors import ConfigurationError
-from millstream.health import Health
+from millstream.process.health import Health
+from millstream.redis.connector import ANSWER_SECONDS, CONNECT_SECONDS
 from millstream.settings import Settings, load_settings
-from millstream.store.connection import ANSWER_SECONDS, CONNECT_SECONDS
 from runner.partition import FLUSH_SECONDS
 from runner.slots import CANCEL_SECONDS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from manifests.agreement import SECRET, environment
 from manifests.kustomizations import Object, Objects
 from manifests.objects import named, of_kind, pods_of, title
-from millstream.keys import Keys
+from millstream.protocol.keys import Keys
 from millstream.settings import Settings
 
 API = {

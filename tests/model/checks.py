@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from millstream.plan import Gate, Task
 from millstream.states import ENDED_RUN, ENDED_TASK, RUN_EDGES, TASK_EDGES
+from millstream.workflow.plan import Gate, Task
 from model.configuration import FAULTS, Action, Configuration
 from model.state import NOT_SET, Message, Run, State
 from scheduler.decisions import UNKNOWN_GATE

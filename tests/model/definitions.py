@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any, cast
 from unittest.mock import patch
 
-from millstream import plan as planning
-from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
+from millstream.workflow import plan as planning
+from millstream.workflow.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
 from model.state import Message, Report
 from scheduler import decisions
 from scheduler.decisions import UNKNOWN_GATE, Abandon, Fail, abandoning

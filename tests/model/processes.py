@@ -6,7 +6,7 @@ A process is sequential in its scripts: a call whose answer was lost is sent aga
 from collections.abc import Iterator
 from typing import Any
 
-from millstream.plan import CountDownParent, End, Open, Skip
+from millstream.workflow.plan import CountDownParent, End, Open, Skip
 from model.configuration import FAULTS, Action
 from model.faults import Faults, put_aside, settlement
 from model.rules import Rule

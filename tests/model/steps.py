@@ -1,6 +1,6 @@
 """The scripts of schedulers and of membership; see `scripts.py`."""
 
-from millstream.plan import CountDownParent, End, Open, Skip
+from millstream.workflow.plan import CountDownParent, End, Open, Skip
 from model.definitions import SUBMISSION, decision_of, message_of
 from model.rules import Rule
 from model.scripts import UNENDED, Answer, TaskScripts

@@ -1,13 +1,11 @@
 """The model's scripts are the Lua files."""
 
 import inspect
-from pathlib import Path
 
-import millstream.store
+from millstream.scripts import loader as scripts
 from model.scripts import Includes
 from model.steps import Scripts
 
-LUA = Path(millstream.store.__file__).parent / "lua"
 PARTS = {"follows", "go_on"}  # of the model: whether a rule is in force; half a script
 # These touch nothing that a decision or a task depends on: the catalog's names, and what has expired.
 HOUSEKEEPING = {"offer_tasks", "trim_runs", "trim_letters", "trim_catalog", "trim_formats"}
@@ -18,4 +16,4 @@ def test_every_lua_file_is_an_action_of_the_model_or_housekeeping() -> None:
     modelled = {
         name for name, _ in inspect.getmembers(Scripts, inspect.isfunction) if not name.startswith("_")
     }
-    assert modelled - PARTS == {path.stem for path in LUA.glob("*.lua")} - HOUSEKEEPING
+    assert modelled - PARTS == set(scripts.names()) - HOUSEKEEPING

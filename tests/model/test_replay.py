@@ -7,13 +7,13 @@ import orjson
 import pytest
 
 from lab import Lab
-from millstream.keys import RUNNERS, SCHEDULERS
-from millstream.messages import unpack_report, unpack_task
-from millstream.plan import SUBMITTED
+from millstream.process.membership import Role, runner_role, scheduler_role
+from millstream.protocol.keys import RUNNERS, SCHEDULERS
+from millstream.protocol.messages import unpack_report, unpack_task
+from millstream.protocol.transitions import Transition
+from millstream.protocol.upkeep import Beat, Join, Leave, Requeue
 from millstream.settings import Settings
-from millstream.store.membership import Role, runner_role, scheduler_role
-from millstream.store.transitions import Transition
-from millstream.store.upkeep import Beat, Join, Leave, Requeue
+from millstream.workflow.plan import SUBMITTED
 from model.configuration import Action, Configuration
 from model.configurations import EVERY, FORK, GATES, NESTED, PARALLEL, SINGLE, SKIPPING, WIDE
 from model.definitions import Definition

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from lab import SEQUENCE, Lab
-from millstream.plan import Plan
-from millstream.states import ENDED_TASK, NEW, RUN_EDGES, TASK_EDGES, RunState, TaskState
-from millstream.store.transitions import (
+from millstream.protocol.transitions import (
     AbandonRun,
     CountDown,
     EndRun,
@@ -18,6 +16,8 @@ from millstream.store.transitions import (
     SkipTasks,
     Transition,
 )  # fmt: skip
+from millstream.states import ENDED_TASK, NEW, RUN_EDGES, TASK_EDGES, RunState, TaskState
+from millstream.workflow.plan import Plan
 
 GONE = "gone"
 Prepare = Callable[[Lab], Awaitable[Transition]]

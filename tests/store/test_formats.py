@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lab import PARALLEL, SEQUENCE, Lab
-from millstream import formats, messages
-from millstream.store import store
-from millstream.store.membership import Member, api_role, roles
-from millstream.store.upkeep import DeclareDead, Leave, TrimFormats
+from millstream import store
+from millstream.process.membership import Member, api_role, roles
+from millstream.protocol import formats, messages
+from millstream.protocol.upkeep import DeclareDead, Leave, TrimFormats
 
 OLDEST, NEWEST = 2, 4
 NESTED = [{"type": "parallel", "tasks": ["a", {"type": "sequential", "tasks": ["b", "c"]}]}, *SEQUENCE]

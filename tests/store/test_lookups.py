@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from millstream.errors import RedisUnavailableError
-from millstream.store.connection import Connector
-from millstream.store.lookups import BATCH, Lookups
+from millstream.redis.connector import Connector
+from millstream.redis.lookups import BATCH, Lookups
 
 
 @pytest.fixture

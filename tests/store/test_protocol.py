@@ -10,13 +10,13 @@ from redis._parsers import BaseParser
 
 from lab import PARALLEL, SEQUENCE, Lab
 from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.messages import pack_task
-from millstream.plan import Plan, decide
+from millstream.protocol.messages import pack_task
+from millstream.protocol.transitions import OpenTasks
+from millstream.protocol.upkeep import LeaveGroup, TrimRuns
+from millstream.redis.connector import unavailable_as_ours
 from millstream.settings import Settings
-from millstream.store.connection import unavailable_as_ours
-from millstream.store.store import Store
-from millstream.store.transitions import OpenTasks
-from millstream.store.upkeep import LeaveGroup, TrimRuns
+from millstream.store import Store
+from millstream.workflow.plan import Plan, decide
 
 WIDE: list[dict[str, Any]] = [{"type": "parallel", "tasks": ["a"] * 250}]
 NESTED: list[dict[str, Any]] = [

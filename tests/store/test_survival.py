@@ -6,12 +6,10 @@ import orjson
 import pytest
 
 from lab import PARALLEL, SEQUENCE, Lab
-from millstream.messages import TaskMessage, unpack_task
-from millstream.store.dead import Lookout
-from millstream.store.letters import letter_of
-from millstream.store.membership import runner_role, scheduler_role
-from millstream.store.stream import Entry
-from millstream.store.upkeep import (
+from millstream.dead_letters import letter_of
+from millstream.process.membership import runner_role, scheduler_role
+from millstream.protocol.messages import TaskMessage, unpack_task
+from millstream.protocol.upkeep import (
     Beat,
     DeadLetter,
     DeclareDead,
@@ -21,6 +19,8 @@ from millstream.store.upkeep import (
     TrimCatalog,
     TrimLetters,
 )  # fmt: skip
+from millstream.redis.dead import Lookout
+from millstream.redis.reader import Entry
 
 LEASE = 1500  # ms; the lab's
 HOUR = 3_600_000

@@ -3,8 +3,8 @@
 from typing import Any
 
 from lab import SEQUENCE, Lab
-from millstream.lifecycle import Stop
-from millstream.messages import pack_timer
+from millstream.process.lifecycle import Stop
+from millstream.protocol.messages import pack_timer
 from scheduler.sweep import Sweeper
 from scheduler.timers import Timers
 

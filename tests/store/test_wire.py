@@ -8,7 +8,7 @@ from redis import exceptions
 from redis.asyncio.connection import Connection
 
 from lab import Lab
-from millstream.store.wire import Wire, packed, raised
+from millstream.redis.wire import Wire, packed, raised
 
 SECONDS = 5.0
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -14,9 +14,9 @@ from typing import Any
 import httpx2
 import redis
 
-from millstream.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.process.membership import roles
+from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
 from millstream.states import ENDED_RUN, RunState
-from millstream.store.membership import roles
 from storm.clients import Submissions
 from storm.storm_tasks import FAILURE, RECORD, result_of
 from storm.workflows import canonical, expected, tasks_of

@@ -10,7 +10,7 @@ import redis
 
 import storm.storm_tasks
 from fleet import Fleet
-from millstream.keys import Keys
+from millstream.protocol.keys import Keys
 from millstream.states import RunState
 from servers import Server, wait_until
 from storm.clients import Submitter

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from millstream.definition import WorkflowDefinition, normalise
+from millstream.workflow.definition import WorkflowDefinition, normalise
 from storm.storm_tasks import ALL, LONG, fails
 from trees import Stages, leaves, oracle, random_workflow
 

@@ -7,8 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 
 from api.body import parse
-from millstream.definition import MAX_DEPTH, WorkflowDefinition, normalise
 from millstream.errors import InvalidDefinitionError
+from millstream.workflow.definition import MAX_DEPTH, WorkflowDefinition, normalise
 from trees import Stages, leaves, trees
 
 MAX_TASKS = 10_000

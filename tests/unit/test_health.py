@@ -4,8 +4,8 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from millstream.health import Health, serving
-from millstream.lifecycle import Progress
+from millstream.process.health import Health, serving
+from millstream.process.lifecycle import Progress
 from servers import free_port
 
 

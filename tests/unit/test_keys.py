@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from redis.crc import key_slot
 
-from millstream.keys import SLOTS, Keys, partition_of, slot, tags
+from millstream.protocol.keys import SLOTS, Keys, partition_of, slot, tags
 from millstream.states import RunState
 
 RUN = "7d0f6f0e-5d5c-4c5e-9a6b-0c9c6c0f1b55"

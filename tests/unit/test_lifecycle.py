@@ -1,7 +1,7 @@
 """What is done again and again: until asked to stop, and also after Redis was away."""
 
 from millstream.errors import RedisUnavailableError
-from millstream.lifecycle import Stop, periodically
+from millstream.process.lifecycle import Stop, periodically
 
 
 class Work:

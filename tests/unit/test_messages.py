@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.errors import UnreadableMessageError
-from millstream.formats import NEWEST, OLDEST
-from millstream.messages import TaskMessage, hints, pack_task, unpack_report, unpack_task
-from millstream.plan import ROOT, SUBMITTED, Open, OpenedTask, Plan, decide
+from millstream.protocol.formats import NEWEST, OLDEST
+from millstream.protocol.messages import TaskMessage, hints, pack_task, unpack_report, unpack_task
+from millstream.workflow.plan import ROOT, SUBMITTED, Open, OpenedTask, Plan, decide
 
 RUN = "7d0f6f0e-5d5c-4c5e-9a6b-0c9c6c0f1b55"
 NAMES = [f"t{n}" for n in range(6)]

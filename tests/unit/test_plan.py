@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millstream import plan as planning
-from millstream.definition import WorkflowDefinition, normalise
-from millstream.messages import TaskMessage, pack_task, unpack_task
-from millstream.plan import (
+from millstream.protocol.messages import TaskMessage, pack_task, unpack_task
+from millstream.workflow import plan as planning
+from millstream.workflow.definition import WorkflowDefinition, normalise
+from millstream.workflow.plan import (
     CHUNK,
     ROOT,
     SUBMITTED,

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from millstream.errors import UnreadableMessageError
-from millstream.messages import Report
-from millstream.plan import Plan
+from millstream.protocol.messages import Report
+from millstream.workflow.plan import Plan
 from scheduler import plans
 from scheduler.plans import Definitions, Plans
 

@@ -1,11 +1,10 @@
 import re
-from importlib.resources import files
 
 import pytest
 
-from millstream.keys import Keys
-from millstream.store import scripts
-from millstream.store.transitions import TRANSITIONS, Transition, script_name
+from millstream.protocol.keys import Keys
+from millstream.protocol.transitions import TRANSITIONS, Transition, script_name
+from millstream.scripts import loader as scripts
 
 HEADER = "-- EACH KEYS: status run\n-- EACH ARGV: {argv}\n-- REPLIES: done\nlocal function item()\nend\n"
 KEYS = Keys(0, 1)
@@ -16,7 +15,7 @@ CONTEXT = {
 
 
 def source(name: str) -> str:
-    return (files("millstream.store") / "lua" / f"{name}.lua").read_text()
+    return scripts.text_of(name)
 
 
 def body(name: str) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from millstream.protocol.transitions import TRANSITIONS, script_name
 from millstream.states import (
     ENDED_RUN,
     ENDED_TASK,
@@ -10,7 +11,6 @@ from millstream.states import (
     RunState,
     TaskState,
 )
-from millstream.store.transitions import TRANSITIONS, script_name
 
 TABLES = pytest.mark.parametrize(
     ("edges", "states", "ended"),

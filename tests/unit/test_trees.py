@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.body import parse
-from millstream.definition import WorkflowDefinition, normalise
+from millstream.workflow.definition import WorkflowDefinition, normalise
 from trees import Stages, leaves, oracle, random_workflow, trees
 
 STAGES: Stages = [

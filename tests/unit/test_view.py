@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from api.view import run_view, stage_status
 from millstream.states import ENDED_TASK, TaskState
-from millstream.store.store import RunRecord
+from millstream.store import RunRecord
 from runner.executor import success
 
 PENDING, RUNNING, SUCCESS, FAILED, SKIPPED, CANCELLED = TaskState

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from millstream.keys import Keys
-from millstream.messages import TaskMessage, pack_task, unpack_task
-from millstream.plan import Open, Plan, decide
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import TaskMessage, pack_task, unpack_task
+from millstream.workflow.plan import Open, Plan, decide
 from runner.executor import SUCCESS
 from runner.work import Work
 

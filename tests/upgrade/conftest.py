@@ -6,7 +6,7 @@ import pytest
 
 import millstream
 from crash.house import DURABLE, Room
-from millstream.formats import NEWEST
+from millstream.protocol.formats import NEWEST
 
 SOURCE = Path(millstream.__file__).parents[1]
 
@@ -16,12 +16,12 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of a next version: a copy that writes one format more, and whose scripts have other hashes."""
     copy = tmp_path_factory.mktemp("newer") / "src"
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    formats = copy / "millstream" / "formats.py"
+    formats = copy / "millstream" / "protocol" / "formats.py"
     text = formats.read_text()
     raised = text.replace(f"NEWEST: Final = {NEWEST}", f"NEWEST: Final = {NEWEST + 1}")
     assert raised != text
     formats.write_text(raised)
-    for script in (copy / "millstream" / "store" / "lua").glob("*.lua"):
+    for script in (copy / "millstream" / "scripts" / "lua").glob("[!i]*/*.lua"):
         script.write_text(script.read_text() + "-- of the next version\n")
     return copy
 

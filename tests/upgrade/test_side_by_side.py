@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crash.house import LEASE, Room, expected, stage
 from fleet import Process, request
-from millstream.formats import NEWEST
+from millstream.protocol.formats import NEWEST
 from servers import wait_until
 from storm.clients import Submitter
 from trees import random_workflow

@@ -11,7 +11,7 @@ from millstream.dev.children import BrokenEngineError, Household
 from millstream.dev.home import Home
 from millstream.errors import ConfigurationError, RedisUnavailableError
 from millstream.settings import Settings
-from millstream.store.store import Store
+from millstream.store import Store
 
 LOADING_SECONDS: Final = 60.0  # a big append-only file takes its time
 

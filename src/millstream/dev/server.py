@@ -18,7 +18,7 @@ from millstream.errors import RedisUnavailableError
 from millstream.logs import configure
 from millstream.ports import bound
 from millstream.settings import Settings
-from millstream.store.store import Store
+from millstream.store import Store
 
 DEMO: Final = "millstream.demo"
 SERVICES: Final = ("scheduler", "runner", "api")

@@ -14,9 +14,9 @@ from millstream.doctor.server import look_at_servers
 from millstream.doctor.streams import look_at_letters, look_at_streams
 from millstream.doctor.timers import look_at_timers
 from millstream.errors import ConfigurationError
+from millstream.redis.audit import Audit
 from millstream.settings import Settings
-from millstream.store.audit import Audit
-from millstream.store.store import Store
+from millstream.store import Store
 
 Pause = Callable[[], Awaitable[None]]
 

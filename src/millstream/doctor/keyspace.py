@@ -6,9 +6,9 @@ from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.runs import judge_runs
-from millstream.keys import PARTITIONS, partition_of
+from millstream.protocol.keys import PARTITIONS, partition_of
+from millstream.redis.audit import FOR_EVER, Audit, Place
 from millstream.states import ENDED_RUN, RunState
-from millstream.store.audit import FOR_EVER, Audit, Place
 
 TOGETHER_MS: Final = 1000  # parts of a run expire at one time; read by one script, within a moment
 _RUN_ID: Final = re.compile(

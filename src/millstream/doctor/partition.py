@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from millstream.doctor.ledger import Ledger
-from millstream.keys import Keys
-from millstream.messages import TaskMessage
+from millstream.protocol.keys import Keys
+from millstream.protocol.messages import TaskMessage
+from millstream.redis.audit import Audit
 from millstream.settings import Settings
 from millstream.states import ENDED_RUN, RunState
-from millstream.store.audit import Audit
 
 OPEN_STATES = tuple(state for state in RunState if state not in ENDED_RUN)
 

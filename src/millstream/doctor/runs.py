@@ -6,9 +6,9 @@ from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.tree import Tree, WrongCount, number, plan_of
-from millstream.formats import OLDEST, is_newer
-from millstream.plan import Plan, Task
-from millstream.store.audit import KeptRun
+from millstream.protocol.formats import OLDEST, is_newer
+from millstream.redis.audit import KeptRun
+from millstream.workflow.plan import Plan, Task
 
 AT_ONCE: Final = 20  # runs a call: a run may have ten thousand tasks
 NAMED: Final = 5  # tasks of a run that a finding names

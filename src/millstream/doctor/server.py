@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from millstream.doctor.ledger import Ledger
-from millstream.store.audit import Audit
+from millstream.redis.audit import Audit
 
 CHECK: Final = "redis"
 REFUSING: Final = 0.8  # of maxmemory: above it submissions are refused

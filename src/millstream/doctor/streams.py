@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from millstream.doctor.partition import Partition
 from millstream.errors import NewerMessageError, UnreadableMessageError
-from millstream.keys import RUNNERS, SCHEDULERS
-from millstream.messages import hints, unpack_report, unpack_task
-from millstream.store.audit import NOWHERE, EntryId, entry_id
+from millstream.protocol.keys import RUNNERS, SCHEDULERS
+from millstream.protocol.messages import hints, unpack_report, unpack_task
+from millstream.redis.audit import NOWHERE, EntryId, entry_id
 
 NOBODY_YET: Final = (0, 0)
 

@@ -6,9 +6,9 @@ from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.runs import AT_ONCE
 from millstream.doctor.tree import number
 from millstream.errors import NewerMessageError, UnreadableMessageError
-from millstream.messages import TaskMessage, unpack_timer
+from millstream.protocol.messages import TaskMessage, unpack_timer
+from millstream.redis.audit import KeptRun
 from millstream.states import TaskState
-from millstream.store.audit import KeptRun
 
 OVERDUE_MS: Final = 5000  # timers fire within 50 ms of their time; an overload may take longer
 

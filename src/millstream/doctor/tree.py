@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from millstream.plan import Gate, Plan, Task
 from millstream.states import ENDED_TASK, TaskState
+from millstream.workflow.plan import Gate, Plan, Task
 
 _OPENED: Final = frozenset({TaskState.RUNNING, TaskState.SUCCESS, TaskState.FAILED})
 

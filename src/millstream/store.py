@@ -9,13 +9,13 @@ import orjson
 import structlog
 
 from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.formats import NEWEST, OLDEST
-from millstream.keys import PARTITIONS, RUNNERS, SCHEDULERS, Keys, partition_of
-from millstream.lifecycle import Progress
+from millstream.process.lifecycle import Progress
+from millstream.protocol.formats import NEWEST, OLDEST
+from millstream.protocol.keys import PARTITIONS, RUNNERS, SCHEDULERS, Keys, partition_of
+from millstream.redis.channel import Channel
+from millstream.redis.connector import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.redis.reader import GroupReader, ensure_groups
 from millstream.settings import Settings
-from millstream.store.channel import Channel
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
-from millstream.store.stream import GroupReader, ensure_groups
 
 log = structlog.get_logger()
 # A script, because redis-py 8.1 cannot read hashes in a cluster's transaction (its callbacks refuse `keys`).

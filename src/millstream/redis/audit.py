@@ -12,10 +12,10 @@ from redis import exceptions
 from redis.asyncio import RedisCluster
 
 from millstream.errors import ConfigurationError
-from millstream.keys import PARTITIONS, Keys
+from millstream.protocol.keys import PARTITIONS, Keys
+from millstream.redis.connector import unavailable_as_ours
 from millstream.states import RunState
-from millstream.store.connection import unavailable_as_ours
-from millstream.store.store import Store
+from millstream.store import Store
 
 CHUNK: Final = 100  # entries, members or runs a call
 _READ_RUNS: Final = """

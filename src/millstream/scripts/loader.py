@@ -18,6 +18,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
+INCLUDES: Final = "include"  # the folder of what scripts share
 BATCH: Final = 100  # items a call: a script's work is bounded (design, section 5)
 _HEADER = re.compile(r"^-- (KEYS|ARGV|EACH KEYS|EACH ARGV|REPLIES|INCLUDE):(.*)$", re.MULTILINE)
 _ITEM = "local function item()\n"
@@ -73,9 +74,29 @@ def _item_locals(keys: tuple[str, ...], argv: tuple[str, ...], lists: frozenset[
     return "".join(lines)
 
 
+FOLDER: Final = files(__package__) / "lua"
+
+
+@cache
+def subjects() -> dict[str, str]:
+    """Name the folder of each script, by the script's name."""
+    return {
+        entry.name.removesuffix(".lua"): folder.name
+        for folder in FOLDER.iterdir()
+        if folder.is_dir() and folder.name != INCLUDES
+        for entry in folder.iterdir()
+        if entry.name.endswith(".lua")
+    }
+
+
 def text_of(name: str) -> str:
-    """Give the text of a Lua file as it stands."""
-    return (files(__package__) / "lua" / f"{name}.lua").read_text()
+    """Give the text of a script as it stands."""
+    return (FOLDER / subjects()[name] / f"{name}.lua").read_text()
+
+
+def include_of(name: str) -> str:
+    """Give the text of an include as it stands."""
+    return (FOLDER / INCLUDES / f"{name}.lua").read_text()
 
 
 def parse(name: str, text: str, include: dict[str, str] | None = None) -> Script:
@@ -87,7 +108,7 @@ def parse(name: str, text: str, include: dict[str, str] | None = None) -> Script
     lists = frozenset(word.rstrip("*") for word in starred if word.endswith("*"))
     if any(word.endswith("*") for word in starred[: len(starred) - len(lists)]):
         raise ValueError(f"{name}.lua: lists come last in EACH ARGV")
-    included = [(include or {}).get(word) or text_of(f"include/{word}") for word in header.get("INCLUDE", ())]
+    included = [(include or {}).get(word) or include_of(word) for word in header.get("INCLUDE", ())]
     body = text.replace(_ITEM, _ITEM + _item_locals(each_keys, each_argv, lists), 1)
     top = _bind(keys, "KEYS", "") + _bind(argv, "ARGV", "")
     source = "".join([top, _PRELUDE.format(keys=len(keys), argv=len(argv)), *included, body])
@@ -102,8 +123,5 @@ def load(name: str) -> Script:
 
 
 def names() -> list[str]:
-    """All transitions there are."""
-    folder = files(__package__) / "lua"
-    return sorted(
-        entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua")
-    )
+    """Name all scripts."""
+    return sorted(subjects())

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from millstream.store.collector import Collector
-from millstream.store.connection import ANSWER_SECONDS, Connector
-from millstream.store.line import Line
-from millstream.store.wire import Wire, packed, raised
+from millstream.redis.collector import Collector
+from millstream.redis.connector import ANSWER_SECONDS, Connector
+from millstream.redis.line import Line
+from millstream.redis.wire import Wire, packed, raised
 
 BATCH: Final = 100  # reads a write: what Redis has to keep of answers is bounded
 

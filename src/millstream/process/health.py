@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 import uvicorn
 
-from millstream.lifecycle import Progress
+from millstream.process.lifecycle import Progress
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -16,12 +16,12 @@ from typing import Final, Protocol, Self
 import structlog
 
 from millstream.errors import NameLostError, RedisUnavailableError
-from millstream.keys import Keys
-from millstream.lifecycle import Progress, Stop, until_available
+from millstream.process.lifecycle import Progress, Stop, until_available
+from millstream.process.membership import Member, Role
+from millstream.protocol.keys import Keys
+from millstream.protocol.upkeep import Beat
 from millstream.settings import Settings
-from millstream.store.membership import Member, Role
-from millstream.store.store import Store
-from millstream.store.upkeep import Beat
+from millstream.store import Store
 
 log = structlog.get_logger()
 STALLED: Final = 70  # exit status: the loop stood still

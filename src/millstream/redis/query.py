@@ -11,9 +11,9 @@ from typing import Any
 
 from redis import exceptions
 
-from millstream.store.connection import ANSWER_SECONDS, Connector
-from millstream.store.line import Line
-from millstream.store.wire import Wire
+from millstream.redis.connector import ANSWER_SECONDS, Connector
+from millstream.redis.line import Line
+from millstream.redis.wire import Wire
 
 
 @cache

@@ -10,10 +10,10 @@ import orjson
 
 from millstream import __version__
 from millstream.errors import NameLostError
-from millstream.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.store.channel import Channel
-from millstream.store.transitions import Transition
-from millstream.store.upkeep import Join, Leave, LeaveGroup
+from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.protocol.transitions import Transition
+from millstream.protocol.upkeep import Join, Leave, LeaveGroup
+from millstream.redis.channel import Channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
-from millstream.store.upkeep import Upkeep
+from millstream.protocol.upkeep import Upkeep
 
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 

@@ -14,10 +14,10 @@ import structlog
 from redis import exceptions
 
 from millstream.errors import RedisUnavailableError
-from millstream.lifecycle import Progress
-from millstream.store.channel import backoff
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
-from millstream.store.wire import Wire, packed, raised
+from millstream.process.lifecycle import Progress
+from millstream.redis.channel import backoff
+from millstream.redis.connector import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.redis.wire import Wire, packed, raised
 
 log = structlog.get_logger()
 Holds = Callable[[str, bytes], bool]

@@ -14,12 +14,12 @@ import structlog
 from redis import exceptions
 
 from millstream.errors import RedisUnavailableError
-from millstream.keys import Keys
-from millstream.store.connection import ANSWER_SECONDS, Connector
-from millstream.store.line import Line
-from millstream.store.scripts import BATCH, Script, load
-from millstream.store.transitions import TRANSITIONS, Transition, script_name
-from millstream.store.wire import Wire, packed, raised
+from millstream.protocol.keys import Keys
+from millstream.protocol.transitions import TRANSITIONS, Transition, script_name
+from millstream.redis.connector import ANSWER_SECONDS, Connector
+from millstream.redis.line import Line
+from millstream.redis.wire import Wire, packed, raised
+from millstream.scripts.loader import BATCH, Script, load
 
 log = structlog.get_logger()
 MAX_BACKOFF_SECONDS: Final = 2.0

@@ -6,11 +6,11 @@ It reads no stream, so nothing is taken over from it; a name that was declared d
 import asyncio
 from collections.abc import Awaitable, Iterable
 
-from millstream.lifecycle import Stop, periodically
-from millstream.store.channel import Channel
-from millstream.store.membership import Member, Role, api_role
-from millstream.store.store import Store
-from millstream.store.upkeep import Beat
+from millstream.process.lifecycle import Stop, periodically
+from millstream.process.membership import Member, Role, api_role
+from millstream.protocol.upkeep import Beat
+from millstream.redis.channel import Channel
+from millstream.store import Store
 
 
 async def _all(asked: Iterable[Awaitable[None]]) -> None:

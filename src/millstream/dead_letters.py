@@ -1,12 +1,12 @@
 """Dead letters: how a task message that cannot be read is settled, so that its run does not wait for it for ever."""
 
 from millstream.errors import UnreadableMessageError
-from millstream.keys import RUNNERS, Keys
-from millstream.messages import hints, read_plan
-from millstream.plan import Task
-from millstream.store.store import Store
-from millstream.store.stream import Entry
-from millstream.store.upkeep import DeadLetter, DeadLetterTask
+from millstream.protocol.keys import RUNNERS, Keys
+from millstream.protocol.messages import hints, read_plan
+from millstream.protocol.upkeep import DeadLetter, DeadLetterTask
+from millstream.redis.reader import Entry
+from millstream.store import Store
+from millstream.workflow.plan import Task
 
 
 async def letter_of(store: Store, keys: Keys, entry: Entry, reason: str) -> DeadLetter | DeadLetterTask:

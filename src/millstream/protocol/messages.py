@@ -17,8 +17,8 @@ import msgspec
 import orjson
 
 from millstream.errors import NewerMessageError, UnreadableMessageError
-from millstream.formats import NEWEST, OLDEST, is_known, is_newer
-from millstream.plan import ROOT, SUBMITTED, OpenedTask, Plan
+from millstream.protocol.formats import NEWEST, OLDEST, is_known, is_newer
+from millstream.workflow.plan import ROOT, SUBMITTED, OpenedTask, Plan
 
 NEWER_SECONDS: Final = 1.0  # how long a message of a newer format is kept before others may read it
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")

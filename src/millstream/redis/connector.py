@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.store.wire import Wire
+from millstream.redis.wire import Wire
 
 CONNECT_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0

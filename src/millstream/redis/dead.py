@@ -2,11 +2,11 @@
 
 from typing import Final, NamedTuple
 
-from millstream.keys import Keys
-from millstream.store.membership import Role
-from millstream.store.query import Query
-from millstream.store.store import Store
-from millstream.store.stream import Entry
+from millstream.process.membership import Role
+from millstream.protocol.keys import Keys
+from millstream.redis.query import Query
+from millstream.redis.reader import Entry
+from millstream.store import Store
 
 CHUNK: Final = 100
 _DEAD: Final = """

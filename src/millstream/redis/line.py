@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from millstream.errors import RedisUnavailableError
-from millstream.store.connection import ANSWER_SECONDS, Connector, unavailable_as_ours
-from millstream.store.wire import Wire
+from millstream.redis.connector import ANSWER_SECONDS, Connector, unavailable_as_ours
+from millstream.redis.wire import Wire
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""What processes write for one another: keys, messages, records of runs, and the calls that change them. Pure."""

@@ -1,0 +1,1 @@
+"""The scripts: one Lua file a call, in folders by subject, and their loader."""

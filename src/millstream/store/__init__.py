@@ -1,1 +1,0 @@
-"""The store: the only rooms that know Redis."""

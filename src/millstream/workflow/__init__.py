@@ -1,0 +1,1 @@
+"""What people submit, and what follows from it: pure, without Redis."""
