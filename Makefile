@@ -29,6 +29,7 @@ check: $(STAMP)  ## Lint, format, types, import rules, generated documents
 	$(BIN)/mypy src tests bench
 	$(BIN)/lint-imports
 	$(BIN)/python -m docs.draw_states --check
+	$(BIN)/python -m docs.draw_record --check
 
 format: $(STAMP)  ## Write code in the one format
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,6 @@
 """The client: a process of its own that submits through the store, as the api does, without HTTP.
 
-It uses the engine's names Settings, Store, Submit, normalise, WorkflowDefinition and Plan, and nothing else
-of the bench does.
+It uses the engine's names Settings and those of `engine_names`, and nothing else of the bench does.
 """
 
 import asyncio
@@ -11,22 +10,19 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import uvloop
 
 import millstream
 from bench import http1
+from bench.engine_names import Plan, Store, Submit, WorkflowDefinition, normalise, submission
 from bench.processes import answer_questions
 from bench.stamps import Stamps
 from bench.workflows import Stages
-from millstream.protocol.transitions import Submit
 from millstream.settings import Settings
 from millstream.states import RunState
-from millstream.store import Store
-from millstream.workflow.definition import WorkflowDefinition, normalise
-from millstream.workflow.plan import Plan
 
 BATCH: Final = 100
 BATCH_TASKS: Final = 10_000
@@ -70,12 +66,7 @@ class Client:
         return {"seconds": time.monotonic() - began}
 
     def _item(self, text: bytes, ids: list[str]) -> Submit:
-        run_id, keys = self._store.new_run_id(), self._keys
-        known: dict[str, Any] = {
-            "status": keys.status(run_id), "run": keys.run(run_id), "definition": keys.definition(run_id),
-            "run_id": run_id, "text": text, "ids": ids,
-        }  # fmt: skip
-        return Submit(**{name: known[name] for name in Submit._fields})
+        return submission(self._keys, self._store.new_run_id(), text, ids)
 
     async def _send(self, items: list[Submit]) -> None:
         replies = await self._channel.exchange(items)

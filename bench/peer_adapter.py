@@ -17,8 +17,8 @@ from bench.probe import task as probe_task
 from bench.systems.base import URL, AsyncClient  # type: ignore[import-not-found]
 from bench.workloads import SHAPES, before_last  # type: ignore[import-not-found]
 from millstream import task
-from millstream.protocol.messages import TaskMessage
-from millstream.protocol.transitions import Submit
+from millstream.protocol.messages import Delivery
+from millstream.protocol.run import Submit
 from millstream.settings import Settings
 from millstream.store import Store
 from millstream.workflow.definition import WorkflowDefinition, normalise
@@ -44,13 +44,13 @@ class Place:
     local = ""
 
     @classmethod
-    def find(cls) -> TaskMessage:
+    def find(cls) -> Delivery:
         """Look for it in the frames above. Raises LookupError."""
         frame, cls.up = sys._getframe(), 0  # noqa: SLF001 (documented, but for CPython only)
         while frame.f_back is not None:
             frame, cls.up = frame.f_back, cls.up + 1
             for cls.local, value in frame.f_locals.items():
-                if type(value) is TaskMessage:
+                if type(value) is Delivery:
                     cls.up -= 1  # as seen from our caller
                     return value
         raise LookupError("no frame of the runner holds the message of this task")
@@ -63,7 +63,7 @@ def arguments() -> tuple[int, int]:
     reads the run_id where the runner has it. That leaves the engine as it is, and costs a microsecond.
     """
     message = sys._getframe(Place.up).f_locals.get(Place.local)  # noqa: SLF001 (see above)
-    if type(message) is not TaskMessage:
+    if type(message) is not Delivery:
         message = Place.find()
     return int(message.run_id[-8:], 16), int(message.run_id[-12:-8], 16)
 
@@ -123,14 +123,13 @@ class Client(AsyncClient):  # type: ignore[misc]
             batch = [self._submission(shape, i) for i in range(first, min(first + BATCH, start + n))]
             if set(await self.channel.exchange(batch)) != {"accepted"}:
                 raise RuntimeError("a submission was refused")
-            handles += [item.run_id for item in batch]
+            handles += [item.run.run_id for item in batch]
         return handles
 
     def _submission(self, shape: str, i: int) -> Submit:
         workflow, keys = self.workflows[shape], self.keys
         run_id = f"{self.store.new_run_id()[:-12]}{workflow.need:04x}{i:08x}"
-        status, run, definition = keys.status(run_id), keys.run(run_id), keys.definition(run_id)
-        return Submit(status, run, definition, run_id, workflow.text, workflow.ids)
+        return Submit(run=keys.of(run_id), text=workflow.text, ids=workflow.ids)
 
     async def _wait(self, handle: str) -> None:
         while AT_WORK & set((await self._statuses(handle)).values()):  # noqa: ASYNC110 (as a client would)

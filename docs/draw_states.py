@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from docs.drawing import draw
 from millstream.states import ENDED_RUN, ENDED_TASK, NEW, RUN_EDGES, TASK_EDGES, Edge, RunState, TaskState
 
 PAGE: Final = Path(__file__).with_name("state_machine.md")
@@ -89,16 +90,7 @@ def page() -> str:
 
 def main(arguments: Sequence[str], path: Path = PAGE) -> int:
     """Draw the page, or with `--check` say whether it is current; gives the exit status."""
-    if list(arguments) not in ([], ["--check"]):
-        sys.stderr.write("usage: python -m docs.draw_states [--check]\n")
-        return 2
-    if not arguments:
-        path.write_text(page(), encoding="utf-8")
-        return 0
-    if path.exists() and path.read_text(encoding="utf-8") == page():
-        return 0
-    sys.stderr.write(f"{path.name} is not what millstream.states says; run: python -m docs.draw_states\n")
-    return 1
+    return draw(arguments, path, page(), "docs.draw_states", "millstream.states")
 
 
 if __name__ == "__main__":

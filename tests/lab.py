@@ -7,30 +7,24 @@ from typing import Any, Self
 import orjson
 
 from millstream.process.membership import Member, runner_role, scheduler_role
+from millstream.protocol import run, task
+from millstream.protocol.calls import Transition, script_name
+from millstream.protocol.entries import Entry
+from millstream.protocol.every_call import CALLS
 from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.protocol.messages import (
-    Report,
-    TaskMessage,
-    pack_timer,
-    unpack_report,
-    unpack_task,
-    unpack_timer,
-)
-from millstream.protocol.transitions import (
-    DeferTask,
-    FinishTask,
-    FireTimer,
-    HandBack,
-    StartTask,
-    Submit,
-    Transition,
-)  # fmt: skip
-from millstream.protocol.upkeep import DeadLetterTask, Leave, TakeOver
+from millstream.protocol.message import DeadLetterTask
+from millstream.protocol.messages import Delivery, unpack_task
+from millstream.protocol.process import Leave
+from millstream.protocol.record import RunRecord
+from millstream.protocol.references import RunRef
+from millstream.protocol.requests import GateCame, Request, unpack_request
+from millstream.protocol.task import DeferTask, FinishTask, HandBack, StartTask, TakeOver
+from millstream.protocol.timers import pack_task_timer, unpack_timer
 from millstream.redis.channel import Channel
 from millstream.scripts import loader as scripts
 from millstream.settings import Settings
 from millstream.store import Store
-from millstream.workflow.plan import Plan
+from millstream.workflow.plan import Plan, plan_of
 from scheduler.decisions import Decision, steps_of
 
 SEQUENCE = [{"type": "sequential", "tasks": ["a", "b"]}]
@@ -72,102 +66,85 @@ class Lab:
     async def leave(self) -> None:
         """Take the lab's own name away."""
         for role in (runner_role(self.keys), scheduler_role(self.keys)):
-            await self.channel.exchange([Leave(role.beats, role.about, self.name)])
+            await self.channel.exchange([Leave(process=role.process(self.name))])
 
     async def one(self, item: Transition) -> str:
         """Apply one transition and give its reply."""
         (reply,) = await self.channel.exchange([item])
         return reply
 
-    def submission(self, stages: list[dict[str, Any]]) -> Submit:
-        keys, run_id = self.keys, self.run_id
+    @property
+    def ref(self) -> RunRef:
+        return self.keys.of(self.run_id)
+
+    def submission(self, stages: list[dict[str, Any]]) -> run.Submit:
         ids = [task.id for task in Plan(stages).tasks]
-        run, status, definition = keys.run(run_id), keys.status(run_id), keys.definition(run_id)
-        return Submit(status, run, definition, run_id, orjson.dumps(stages), ids)
+        return run.Submit(run=self.ref, text=orjson.dumps(stages), ids=ids)
 
     async def submit(self, stages: list[dict[str, Any]]) -> str:
         return await self.one(self.submission(stages))
 
-    async def _read(self, stream: str, group: str, count: int) -> list[tuple[bytes, list[bytes]]]:
+    async def _read(self, stream: str, group: str, count: int) -> list[Entry]:
         found = await self.redis.xreadgroup(group, self.name, {stream: ">"}, count=count)
         return [
-            (entry, [word for pair in fields.items() for word in pair])
+            Entry(stream, entry, [word for pair in fields.items() for word in pair])
             for _, entries in found
             for entry, fields in entries
         ]
 
-    async def reports(self) -> list[Report]:
+    async def requests(self) -> list[Request]:
         """Read what a scheduler would: submissions, then reports."""
         return [
-            unpack_report(stream, entry, fields)
+            unpack_request(self.keys, entry)
             for stream in (self.keys.workflows, self.keys.reports)
-            for entry, fields in await self._read(stream, SCHEDULERS, 100)
+            for entry in await self._read(stream, SCHEDULERS, 100)
         ]
 
-    async def messages(self) -> list[TaskMessage]:
+    async def messages(self) -> list[Delivery]:
         """Read what a runner would."""
-        return [
-            unpack_task(entry, fields) for entry, fields in await self._read(self.keys.tasks, RUNNERS, 1000)
-        ]
+        return [unpack_task(self.keys, entry) for entry in await self._read(self.keys.tasks, RUNNERS, 1000)]
 
     async def decide(self) -> None:
         """Be the scheduler until nothing waits for a decision."""
-        while reports := await self.reports():
-            for report in reports:
-                await self.take(report)
+        while requests := await self.requests():
+            for request in requests:
+                await self.take(request)
 
-    async def take(self, report: Report) -> None:
-        definition = report.definition or await self.store.definition(report.run_id)
-        plan = Plan(orjson.loads(definition)) if definition else None
-        decision = Decision(self.keys, report, steps_of(report, plan))
+    async def take(self, request: Request) -> None:
+        definition = request.asked.definition if isinstance(request.asked, GateCame) else None
+        if definition is None:
+            _, definition = await self.store.definition(request.run.run_id)
+        decision = Decision(request, steps_of(request, plan_of(definition) if definition else None))
         while not decision.done:
             decision.answered(await self.one(decision.transition()))
 
-    def start(self, m: TaskMessage) -> StartTask:
-        return StartTask(
-            self.keys.status(m.run_id), self.keys.run(m.run_id), m.entry, m.life, m.epoch, m.task, m.id
-        )
+    def start(self, d: Delivery) -> StartTask:
+        return StartTask(of=d.ref)
 
-    def finish(self, m: TaskMessage, outcome: str = "success", detail: bytes = b"") -> FinishTask:
-        keys, run_id = self.keys, m.run_id
-        return FinishTask(
-            keys.status(run_id), keys.run(run_id), keys.definition(run_id), keys.outcomes(run_id),
-            m.entry, run_id, m.life, m.epoch, m.task, m.id, outcome, detail,
-            m.gate, m.at, m.counts, m.last, m.successor(),
-        )  # fmt: skip
+    def finish(self, d: Delivery, outcome: str = "success", detail: bytes = b"") -> FinishTask:
+        m = d.message
+        return FinishTask(of=d.ref, outcome=outcome, detail=detail, last=m.last, successor=m.successor())
 
-    def hand_back(self, m: TaskMessage) -> HandBack:
-        status, run = self.keys.status(m.run_id), self.keys.run(m.run_id)
-        return HandBack(status, run, m.entry, m.life, m.epoch, m.task, m.id, m.alone, m.packed)
+    def hand_back(self, d: Delivery) -> HandBack:
+        return HandBack(of=d.ref, alone=d.alone, message=d.packed)
 
-    async def opened_run(self, stages: list[dict[str, Any]]) -> list[TaskMessage]:
+    async def opened_run(self, stages: list[dict[str, Any]]) -> list[Delivery]:
         """Submit, open, and read the first task messages."""
         assert await self.submit(stages) == "accepted"
         await self.decide()
         return await self.messages()
 
-    def defer(self, m: TaskMessage, offered: int = 0) -> DeferTask:
-        status, run = self.keys.status(m.run_id), self.keys.run(m.run_id)
-        return DeferTask(status, run, m.entry, m.life, m.epoch, m.task, m.id, offered, pack_timer(m))
+    def defer(self, d: Delivery, offered: int = 0) -> DeferTask:
+        return DeferTask(of=d.ref, offered=offered, timer=pack_task_timer(d))
 
-    def fire(self, timer: bytes) -> FireTimer:
-        m = unpack_timer(timer)
-        status, run = self.keys.status(m.run_id), self.keys.run(m.run_id)
-        return FireTimer(status, run, timer, m.life, m.epoch, m.task, m.id, m.alone, m.packed)
+    def fire(self, timer: bytes) -> task.FireTimer:
+        return unpack_timer(self.keys, timer).fire()
 
-    def take_over(self, m: TaskMessage, owner: str = "") -> TakeOver:
-        keys, run_id = self.keys, m.run_id
-        return TakeOver(
-            keys.status(run_id), keys.run(run_id), keys.outcomes(run_id), m.entry, owner or self.name,
-            run_id, m.life, m.epoch, m.task, m.id, m.gate, m.at, m.counts, m.packed,
-        )  # fmt: skip
+    def take_over(self, d: Delivery, owner: str = "") -> TakeOver:
+        return TakeOver(of=d.ref, owner=owner or self.name, message=d.packed)
 
-    def put_aside(self, m: TaskMessage) -> DeadLetterTask:
-        keys, run_id = self.keys, m.run_id
-        return DeadLetterTask(
-            keys.status(run_id), keys.run(run_id), keys.outcomes(run_id), m.entry, run_id,
-            m.epoch, m.task, m.id, m.gate, m.at, m.counts, "unreadable",
-        )  # fmt: skip
+    def put_aside(self, d: Delivery) -> DeadLetterTask:
+        return DeadLetterTask(of=d.ref, reason="unreadable")
 
     def at(self, offset_ms: int) -> Channel:
         """Open a channel whose scripts see Redis's clock this much ahead."""
@@ -175,9 +152,9 @@ class Lab:
             "local now_text", f"now = now + {offset_ms}\nlocal now_text"
         )
         channel = self.store.channel(self.keys, self.name)
-        for kind, (script, keys, argv) in channel._scripts.items():  # noqa: SLF001 (tests swap the clock)
-            moved = scripts.parse(script.name, scripts.text_of(script.name), {"time": clock})
-            channel._scripts[kind] = moved, keys, argv  # noqa: SLF001
+        for kind in CALLS:
+            name = script_name(kind)
+            channel.prepare(kind, scripts.parse(name, scripts.text_of(name), {"time": clock}))
         return channel
 
     async def one_at(self, offset_ms: int, item: Transition) -> str:
@@ -188,14 +165,17 @@ class Lab:
         return reply
 
     async def status(self) -> dict[str, str]:
-        return await self.store.statuses(self.run_id) or {}
+        return await self.store.statuses(self.run_id)
 
-    async def run(self) -> dict[str, str]:
-        found = await self.redis.hgetall(self.keys.run(self.run_id))
-        return {key.decode(): value.decode() for key, value in found.items()}
+    async def record(self) -> RunRecord:
+        return RunRecord(await self.redis.hgetall(self.ref.record))
+
+    async def set_record(self, **fields: int | str) -> None:
+        """Write fields of the record as if scripts had."""
+        await self.redis.hset(self.ref.record, mapping=fields)
 
     async def state(self) -> str | None:
-        return (await self.run()).get("state")
+        return (await self.record()).state or None
 
     async def pending(self, stream: str, group: str) -> int:
         return int((await self.redis.xpending(stream, group))["pending"])
@@ -214,9 +194,9 @@ class Lab:
 
     async def snapshot(self) -> dict[str, Any]:
         """Everything of the run and the streams that a transition could change."""
-        keys, run_id = self.keys, self.run_id
+        keys, ref = self.keys, self.ref
         found: dict[str, Any] = {}
-        for key in (keys.run(run_id), keys.status(run_id), keys.outcomes(run_id)):
+        for key in (ref.record, ref.status, ref.outcomes):
             found[key] = await self.redis.hgetall(key)
         for stream in (keys.tasks, keys.reports, keys.workflows, keys.dead_letters):
             found[stream] = await self.redis.xrange(stream)

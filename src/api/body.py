@@ -1,10 +1,8 @@
 """A submission's body: read within its limit, validated, and remembered."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -12,7 +10,7 @@ from pydantic_core import ErrorDetails
 from starlette.types import Receive
 
 from millstream.errors import InvalidDefinitionError
-from millstream.workflow.definition import WorkflowDefinition, assign_ids, canonical
+from millstream.workflow.submission import Submission, parse
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 MAX_PROBLEMS: Final = 20  # a 422 tells so many, each with so much of what was sent
@@ -21,15 +19,6 @@ REMEMBERED: Final = 1000  # bodies
 REMEMBERED_BYTES: Final = 16 * 1024 * 1024  # of all of them, with what was made of them
 LARGEST_REMEMBERED: Final = 64 * 1024  # so that none puts many others out
 BYTES_A_NAME: Final = 80  # of a short string and its place in a tuple
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a body asks for: the names of tasks (each once) and their ids in document order, and canonical stages."""
-
-    names: tuple[str, ...]
-    ids: tuple[str, ...]
-    text: bytes
 
 
 class Submissions:
@@ -45,7 +34,7 @@ class Submissions:
         """Give what a body asks for. Raises RequestValidationError, FastAPI's 422."""
         found = self._known.get(body)
         if found is None:
-            found = parse(body, self._max_tasks)
+            found = submission_of(body, self._max_tasks)
             self._remember(body, found)
         else:
             self._known.move_to_end(body)
@@ -80,11 +69,10 @@ async def read_body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def parse(body: bytes, max_tasks: int) -> Submission:
+def submission_of(body: bytes, max_tasks: int) -> Submission:
     """Validate a body. Raises RequestValidationError, FastAPI's 422."""
     try:
-        definition = WorkflowDefinition.model_validate_json(body)
-        named = assign_ids(definition, max_tasks)
+        return parse(body, max_tasks)
     except ValidationError as error:
         raise RequestValidationError(
             [_problem(problem) for problem in error.errors(include_url=False)[:MAX_PROBLEMS]]
@@ -92,9 +80,6 @@ def parse(body: bytes, max_tasks: int) -> Submission:
     except InvalidDefinitionError as error:
         problem = {"type": "value_error", "loc": ("body", *error.location), "msg": str(error), "input": None}
         raise RequestValidationError([problem]) from None
-    names = tuple(dict.fromkeys(name for name, _ in named))
-    ids = tuple(task_id for _, task_id in named)
-    return Submission(names, ids, orjson.dumps(canonical(definition, named)))
 
 
 def _problem(found: ErrorDetails) -> dict[str, Any]:

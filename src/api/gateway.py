@@ -6,15 +6,16 @@ from typing import Final
 
 import structlog
 
-from api.body import Submission, Submissions
-from millstream.errors import ConfigurationError, RedisUnavailableError
+from api.body import Submissions
+from millstream.errors import ConfigurationError, DamagedDataError, RedisUnavailableError
 from millstream.process.lifecycle import Stop, until_available
 from millstream.process.presence import Presence
-from millstream.protocol.transitions import Submit
+from millstream.protocol.run import Submit
 from millstream.redis.collector import Collector
-from millstream.redis.lookups import Lookups
+from millstream.scripts.loader import BROKEN
 from millstream.settings import Settings
-from millstream.store import RunRecord, Store
+from millstream.store import KeptRun, Store
+from millstream.workflow.submission import Submission
 
 log = structlog.get_logger()
 CATALOG_SECONDS: Final = 5.0  # how long a task's name is believed to be in the catalog without asking again
@@ -27,7 +28,6 @@ class Gateway:
         self.submissions = Submissions(settings.max_tasks)
         self._store = Store(settings, "api")
         self._channels = [self._store.channel(keys) for keys in self._store.partitions]
-        self._lookups = [Lookups(self._store.connector, keys.runs) for keys in self._store.partitions]
         self._collectors = [Collector(channel.exchange_twice) for channel in self._channels]
         self._presence = Presence(self._store)
         self._offered: dict[str, float] = {}
@@ -63,24 +63,28 @@ class Gateway:
         return None
 
     async def submit(self, submission: Submission) -> tuple[str, str]:
-        """Append a run; gives its run_id and the reply: accepted, backlog or memory. Raises RedisUnavailableError."""
+        """Append a run; gives its run_id and the reply: accepted, backlog or memory.
+
+        Raises RedisUnavailableError, DamagedDataError.
+        """
         if self._refusal:
             raise RedisUnavailableError(self._refusal)
         run_id = self._store.new_run_id()
         keys = self._store.keys_of(run_id)
-        run, status, definition = keys.run(run_id), keys.status(run_id), keys.definition(run_id)
-        item = Submit(status, run, definition, run_id, submission.text, submission.ids)
-        return run_id, await self._collectors[keys.partition].call(item)
+        item = Submit(run=keys.of(run_id), text=submission.text, ids=submission.ids)
+        reply = await self._collectors[keys.partition].call(item)
+        if reply == BROKEN:
+            raise DamagedDataError("a submission cannot be written; the log says what was found in Redis")
+        return run_id, reply
 
     async def statuses(self, run_id: str) -> dict[str, str] | None:
         """Give a run's status map, None when there is none. Raises RedisUnavailableError."""
         try:
-            keys = self._store.keys_of(run_id)
+            return await self._store.statuses(run_id) or None
         except ValueError:
             return None
-        return await self._lookups[keys.partition].hash(keys.status(run_id)) or None
 
-    async def run(self, run_id: str) -> RunRecord | None:
+    async def run(self, run_id: str) -> KeptRun | None:
         """Everything of a run, None when there is none. Raises RedisUnavailableError."""
         try:
             return await self._store.run(run_id)
@@ -95,7 +99,5 @@ class Gateway:
         """Close all connections."""
         for channel in self._channels:
             await channel.close()
-        for lookups in self._lookups:
-            await lookups.close()
         await self._presence.close()
         await self._store.close()

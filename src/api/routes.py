@@ -10,7 +10,7 @@ from api.gateway import Gateway
 from api.schemas import Problem, RunView, Started
 from api.view import run_view
 from millstream.process.health import Answer
-from millstream.protocol.formats import OLDEST, is_newer
+from millstream.protocol.formats import is_newer
 
 JSON: Final = "application/json"
 RETRY_AFTER_SECONDS: Final = 5
@@ -93,12 +93,12 @@ async def status(request: Request, run_id: str) -> Response:
 )
 async def run(run_id: str, gateway: GatewayOf) -> Response:
     """Give state, times, and every stage and task with attempts, epoch, runner, error, result."""
-    record = await gateway.run(run_id)
-    if record is None:
+    kept = await gateway.run(run_id)
+    if kept is None:
         raise HTTPException(404, "Workflow not found")
-    if is_newer(int(record.run.get("v", OLDEST))):
+    if is_newer(kept.record.version):
         raise HTTPException(503, NEWER, {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    return Response(run_view(run_id, record).model_dump_json(), media_type=JSON)
+    return Response(run_view(run_id, kept).model_dump_json(), media_type=JSON)
 
 
 def _answer(response: Response, answer: Answer) -> dict[str, Any]:

@@ -6,31 +6,32 @@ from collections.abc import Sequence
 from api.schemas import RunView, StageView, TaskView
 from millstream.clock import iso
 from millstream.states import ENDED_RUN, RunState, TaskState
-from millstream.store import RunRecord
-from millstream.workflow.plan import Gate, Plan, Task
+from millstream.store import KeptRun
+from millstream.workflow.plan import Gate, Task, plan_of
 
 
-def run_view(run_id: str, record: RunRecord) -> RunView:
-    """Put a run together: the tree of its definition, filled with what was recorded."""
-    view = _View(record)
-    plan = Plan(json.loads(record.definition))
+def run_view(run_id: str, kept: KeptRun) -> RunView:
+    """Put a run together: the tree of its definition, filled with what was recorded.
+
+    Raises UnreadableMessageError when the definition cannot be read.
+    """
+    view, record = _View(kept), kept.record
+    plan = plan_of(kept.definition)
     stages = [view.stage(child) for child in plan.gates[0].children if isinstance(child, Gate)]
-    state = RunState(record.run["state"])
-    ended = int(record.run["ended"]) if state in ENDED_RUN else None
+    state = RunState(record.state)
     return RunView(
         run_id=run_id,
         state=state,
-        life=int(record.run.get("life", 1)),
-        created_at=iso(view.created) or "",
-        ended_at=iso(ended),
+        life=record.life,
+        created_at=iso(record.created) or "",
+        ended_at=iso(record.ended) if state in ENDED_RUN else None,
         workflow=stages,
     )
 
 
 class _View:
-    def __init__(self, record: RunRecord) -> None:
-        self._record = record
-        self.created = int(record.run["created"])
+    def __init__(self, kept: KeptRun) -> None:
+        self._kept = kept
 
     def stage(self, gate: Gate) -> StageView:
         children = [
@@ -40,22 +41,21 @@ class _View:
         return StageView(type=gate.kind, status=status, tasks=children)
 
     def task(self, task: Task) -> TaskView:
-        run, outcome = self._record.run, self._record.outcomes.get(str(task.index))
+        record, outcome = self._kept.record, self._kept.outcomes.get(str(task.index))
         detail = json.loads(outcome) if outcome else {}
         view = TaskView(
             id=task.id,
-            task=task.name,
-            status=TaskState(self._record.status[task.id]),
+            task=task.spec.name,
+            status=TaskState(self._kept.status[task.id]),
             attempts=0,
-            epoch=int(run.get(f"e{task.index}", 1)),
+            epoch=record.epoch(task.index),
             error=detail.get("error"),
             result=detail.get("result"),
         )
-        if attempt := run.get(f"a{task.index}"):
-            _, attempts, started, view.runner, *ended = attempt.split(" ")
-            view.attempts = int(attempts)
-            view.started_at = iso(self.created + int(started))
-            view.ended_at = iso(self.created + int(ended[0])) if ended else None
+        if attempt := record.attempt(task.index):
+            view.attempts, view.runner = attempt.number, attempt.runner
+            view.started_at = iso(record.created + attempt.started)
+            view.ended_at = None if attempt.ended is None else iso(record.created + attempt.ended)
         return view
 
 

@@ -32,6 +32,10 @@ class RedisUnavailableError(MillstreamError):
     """Redis cannot be reached, or cannot take writes now; the same call may be sent again."""
 
 
+class DamagedDataError(MillstreamError):
+    """What Redis holds is not what it should be (a key of another type?); the message says what was found."""
+
+
 class InvalidTaskError(MillstreamError):
     """A function that cannot serve as a task; the message says why."""
 

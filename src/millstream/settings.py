@@ -97,7 +97,7 @@ class Settings(BaseSettings):
 
     @property
     def block_ms(self) -> int:
-        """How long a blocking read may wait, in milliseconds: a third of the lease (design, section 6).
+        """How long a blocking read may wait, in milliseconds: a third of the lease (docs/architecture.md, "Batches and connections").
 
         Less when a loop would otherwise be taken for stalled while it waits.
         """

@@ -61,16 +61,16 @@ TASK_EDGES: Final = (
     Edge("fire_timer", TaskState.PENDING, TaskState.PENDING, "its timer is due: a task message is written"),
     Edge("dead_letter_task", TaskState.PENDING, TaskState.FAILED, "its message cannot be understood"),
     Edge("dead_letter_task", TaskState.RUNNING, TaskState.FAILED, "its message cannot be understood"),
-    Edge("fail_tasks", TaskState.PENDING, TaskState.FAILED, "its run cannot go on"),
-    Edge("fail_tasks", TaskState.RUNNING, TaskState.FAILED, "its run cannot go on"),
-    Edge("skip_tasks", TaskState.PENDING, TaskState.SKIPPED, "an earlier part of a sequence failed"),
+    Edge(
+        "end_tasks", TaskState.PENDING, TaskState.SKIPPED, "an earlier part failed, or its run cannot go on"
+    ),
+    Edge("end_tasks", TaskState.RUNNING, TaskState.FAILED, "its run cannot go on"),
 )
 
 RUN_EDGES: Final = (
     Edge("submit", NEW, RunState.RUNNING, "the run is accepted"),
     Edge("end_run", RunState.RUNNING, RunState.SUCCESS, "its root ended well"),
-    Edge("end_run", RunState.RUNNING, RunState.FAILED, "a stage failed"),
-    Edge("abandon_run", RunState.RUNNING, RunState.FAILED, "a report of it cannot be understood"),
+    Edge("end_run", RunState.RUNNING, RunState.FAILED, "a stage failed, or it cannot go on"),
     Edge(
         "finish_task", RunState.RUNNING, RunState.SUCCESS, "its last gate ended well: no scheduler is asked"
     ),

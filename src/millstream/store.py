@@ -1,37 +1,34 @@
 """The store as the services see it: what is kept of runs, what is checked at start, who offers which task."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 import orjson
 import structlog
 
-from millstream.errors import ConfigurationError, RedisUnavailableError
-from millstream.process.lifecycle import Progress
+from millstream.errors import ConfigurationError, DamagedDataError, RedisUnavailableError
+from millstream.protocol.calls import Reading
 from millstream.protocol.formats import NEWEST, OLDEST
 from millstream.protocol.keys import PARTITIONS, RUNNERS, SCHEDULERS, Keys, partition_of
-from millstream.redis.channel import Channel
+from millstream.protocol.read import ReadCatalog, ReadDefinition, ReadRun, ReadStatuses
+from millstream.protocol.record import RunRecord, number
+from millstream.protocol.references import FIRST_LIFE, Life
+from millstream.redis.channel import Channel, pairs
+from millstream.redis.collector import Collector
 from millstream.redis.connector import ANSWER_SECONDS, Connector, unavailable_as_ours
 from millstream.redis.reader import GroupReader, ensure_groups
 from millstream.settings import Settings
 
 log = structlog.get_logger()
-# A script, because redis-py 8.1 cannot read hashes in a cluster's transaction (its callbacks refuse `keys`).
-_READ_RUN: Final = """
-local hashes = {}
-for n = 1, 3 do hashes[n] = redis.call('HGETALL', KEYS[n]) end
-hashes[4] = redis.call('GET', KEYS[4])
-return hashes
-"""
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class KeptRun:
     """Everything that is kept of a run, as it stands in Redis."""
 
-    run: dict[str, str]
+    record: RunRecord
     status: dict[str, str]
     outcomes: dict[str, bytes]
     definition: bytes
@@ -44,6 +41,10 @@ class Store:
         self.settings = settings
         self.connector = Connector(settings.redis_url, f"millstream-{role}")
         self.partitions = [Keys(k, settings.partitions) for k in range(settings.partitions)]
+        self._channels = [self.channel(keys) for keys in self.partitions]
+        self._readings: list[Collector[Reading, Any]] = [
+            Collector(channel.read) for channel in self._channels
+        ]
 
     @property
     def _client(self) -> Any:
@@ -58,7 +59,7 @@ class Store:
         return self.partitions[partition_of(run_id, len(self.partitions))]
 
     def channel(self, keys: Keys, name: str = "", answer_seconds: float = ANSWER_SECONDS) -> Channel:
-        """Open a channel of transitions in one partition, under a process's name where that matters."""
+        """Open a channel of calls in one partition, under a process's name where that matters."""
         settings = self.settings
         context: dict[str, str | int] = {
             "runners": RUNNERS,
@@ -75,14 +76,14 @@ class Store:
         }
         return Channel(self.connector, keys, context, answer_seconds)
 
-    def task_reader(self, keys: Keys, name: str, progress: Progress) -> GroupReader:
+    def task_reader(self, keys: Keys, name: str, mark: Callable[[], None]) -> GroupReader:
         """Give a runner's reader of one partition."""
-        return GroupReader(self.connector, [keys.tasks], RUNNERS, name, self.settings.block_ms, progress)
+        return GroupReader(self.connector, [keys.tasks], RUNNERS, name, self.settings.block_ms, mark)
 
-    def report_reader(self, keys: Keys, name: str, progress: Progress) -> GroupReader:
-        """Give a scheduler's reader of one partition: submissions and reports."""
+    def request_reader(self, keys: Keys, name: str, mark: Callable[[], None]) -> GroupReader:
+        """Give a scheduler's reader of one partition: submissions and other requests."""
         streams = [keys.reports, keys.workflows]
-        return GroupReader(self.connector, streams, SCHEDULERS, name, self.settings.block_ms, progress)
+        return GroupReader(self.connector, streams, SCHEDULERS, name, self.settings.block_ms, mark)
 
     async def prepare(self) -> None:
         """Check that this Redis can be worked with, and create what every process needs.
@@ -125,65 +126,73 @@ class Store:
         except RedisUnavailableError:
             return False
 
+    async def _read(self, keys: Keys, item: Reading) -> Any:
+        """Ask together with others who ask now. Raises RedisUnavailableError, DamagedDataError."""
+        found = await self._readings[keys.partition].call(item)
+        if isinstance(found, DamagedDataError):
+            raise found
+        return found
+
     async def offered(self, names: Iterable[str]) -> dict[str, int]:
         """When each of these names that is in the catalog was last offered, in ms by Redis's clock.
 
-        Raises RedisUnavailableError.
+        Raises RedisUnavailableError, DamagedDataError.
         """
         asked = list(names)
-        with unavailable_as_ours():
-            found = await self._client.hmget(self.partitions[0].catalog, asked)
+        if not asked:
+            return {}
+        keys = self.partitions[0]
+        found = await self._read(keys, ReadCatalog(catalog=keys.catalog, names=asked))
         entries = zip(asked, found, strict=True)
         return {name: int(orjson.loads(entry)["offered"]) for name, entry in entries if entry is not None}
 
     async def catalog(self) -> dict[str, Any]:
-        """Give every task that was offered: name → description, time. Raises RedisUnavailableError."""
-        with unavailable_as_ours():
-            found = await self._client.hgetall(self.partitions[0].catalog)
-        return {name.decode(): orjson.loads(entry) for name, entry in found.items()}
+        """Give every task that was offered: name → description, time.
 
-    async def statuses(self, run_id: str) -> dict[str, str] | None:
-        """Give the status map of a run; None when there is none. Raises RedisUnavailableError, ValueError."""
-        key = self.keys_of(run_id).status(run_id)
-        with unavailable_as_ours():
-            found = await self._client.hgetall(key)
-        return _text(found) or None
+        Raises RedisUnavailableError, DamagedDataError.
+        """
+        keys = self.partitions[0]
+        found = await self._read(keys, ReadCatalog(catalog=keys.catalog, names=()))
+        return {name.decode(): orjson.loads(entry) for name, entry in pairs(found).items()}
 
-    async def definition(self, run_id: str) -> bytes | None:
-        """Give the definition of a run as JSON. Raises RedisUnavailableError, ValueError."""
-        key = self.keys_of(run_id).definition(run_id)
-        with unavailable_as_ours():
-            return await self._client.get(key)  # type: ignore[no-any-return]
+    async def statuses(self, run_id: str) -> dict[str, str]:
+        """Give the status map of a run; empty when there is none.
 
-    async def life(self, run_id: str) -> int:
-        """Give the life that a run is in; 1 when there is no such run. Raises RedisUnavailableError, ValueError."""
-        key = self.keys_of(run_id).run(run_id)
-        with unavailable_as_ours():
-            return int(await self._client.hget(key, "life") or 1)
-
-    async def run(self, run_id: str) -> RunRecord | None:
-        """Everything of a run, read at one instant. Raises RedisUnavailableError, ValueError."""
+        Raises RedisUnavailableError, DamagedDataError, and ValueError for what is no run_id.
+        """
         keys = self.keys_of(run_id)
-        with unavailable_as_ours():
-            found = await self._client.eval(_READ_RUN, 4, *_keys_of_run(keys, run_id))
-        run, status, outcomes, definition = found
-        if not run or definition is None:
+        flat: list[bytes] = await self._read(keys, ReadStatuses(status=keys.of(run_id).status))
+        words: Iterator[str] = map(_text, flat)
+        return dict(zip(words, words, strict=True))
+
+    async def definition(self, run_id: str) -> tuple[Life, bytes | None]:
+        """Give the life that a run is in (the first when there is none), and its definition as JSON.
+
+        Raises RedisUnavailableError, DamagedDataError, and ValueError for what is no run_id.
+        """
+        keys = self.keys_of(run_id)
+        life, definition = await self._read(keys, ReadDefinition(run=keys.of(run_id)))
+        return Life(number(life, FIRST_LIFE)), definition
+
+    async def run(self, run_id: str) -> KeptRun | None:
+        """Everything of a run, read at one instant.
+
+        Raises RedisUnavailableError, DamagedDataError, and ValueError for what is no run_id.
+        """
+        keys = self.keys_of(run_id)
+        record, status, outcomes, definition = await self._read(keys, ReadRun(run=keys.of(run_id)))
+        if not record or definition is None:
             return None
-        kept = {task.decode(): detail for task, detail in _pairs(outcomes).items()}
-        return RunRecord(_text(_pairs(run)), _text(_pairs(status)), kept, definition)
+        texts = {_text(task): _text(state) for task, state in pairs(status).items()}
+        kept = {_text(task): detail for task, detail in pairs(outcomes).items()}
+        return KeptRun(RunRecord(pairs(record)), texts, kept, definition)
 
     async def close(self) -> None:
-        """Close the ordinary client."""
+        """Close what the store itself opened."""
+        for channel in self._channels:
+            await channel.close()
         await self.connector.close()
 
 
-def _keys_of_run(keys: Keys, run_id: str) -> tuple[str, ...]:
-    return keys.run(run_id), keys.status(run_id), keys.outcomes(run_id), keys.definition(run_id)
-
-
-def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _text(found: dict[bytes, bytes]) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in found.items()}
+def _text(word: bytes) -> str:
+    return word.decode(errors="replace")

@@ -92,8 +92,14 @@ def success(result: Any) -> Outcome:
     return Outcome(TaskState.SUCCESS, detail)
 
 
+Call = Callable[[], Any]  # a task's function with all that it is called with
+
+
 class Executor:
-    """Runs async functions on the loop and plain ones in threads, as many as there are slots."""
+    """Executes a task in named steps: resolve, bind, call, classify.
+
+    Async functions run on the loop and plain ones in threads, as many as there are slots.
+    """
 
     def __init__(self, registry: Registry, slots: int) -> None:
         self._registry = registry
@@ -101,26 +107,41 @@ class Executor:
 
     async def execute(self, name: str, is_ending: Callable[[], bool]) -> Outcome:
         """Run a task by name. A cancellation gets out of here only while the runner is ending."""
-        task = self._registry[name]
+        task = self._resolve(name)
+        call = self._bind(task)
         try:
-            return success(await task.function()) if task.is_async else await self._in_thread(task)
+            return await (self._on_loop(call) if task.is_async else self._in_thread(call))
         except asyncio.CancelledError as error:
             if is_ending():  # not the task's own doing: the grace period is over, or the name lost
                 raise
             return failure(error)
+
+    def _resolve(self, name: str) -> TaskFunction:
+        """Find the function; what this runner lacks never gets here (`sorting`)."""
+        return self._registry[name]
+
+    def _bind(self, task: TaskFunction) -> Call:
+        """Give the function what it is called with: nothing yet."""
+        return task.function
+
+    async def _on_loop(self, call: Call) -> Outcome:
+        try:
+            return success(await call())
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # noqa: BLE001 (SystemExit in a task must not end the runner)
             return failure(error)
 
-    async def _in_thread(self, task: TaskFunction) -> Outcome:
+    async def _in_thread(self, call: Call) -> Outcome:
         context = contextvars.Context()
 
-        def call() -> Outcome:
+        def classified() -> Outcome:
             try:
-                return success(context.run(task.function))
+                return success(context.run(call))
             except BaseException as error:  # noqa: BLE001 (nothing but an outcome may cross the thread's border)
                 return failure(error)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, classified)
 
     def close(self) -> None:
         """Let idle threads go; a busy thread cannot be joined."""

@@ -10,6 +10,7 @@ touches no running task.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -17,16 +18,16 @@ import structlog
 from millstream.errors import RedisUnavailableError, UnreadableMessageError
 from millstream.process.lifecycle import Progress, Stop
 from millstream.process.membership import Member
+from millstream.protocol.calls import Transition
+from millstream.protocol.entries import Entry
 from millstream.protocol.keys import Keys
-from millstream.protocol.messages import TaskMessage, unpack_task
-from millstream.protocol.transitions import Transition
-from millstream.redis.channel import backoff
-from millstream.redis.reader import Entry
+from millstream.protocol.messages import Delivery, unpack_task
 from millstream.store import Store
 from millstream.tasks import Registry
-from runner.aside import Aside
-from runner.slots import Share, Slots
-from runner.work import Work
+from millstream.waiting import until_answered
+from runner.slots import Reservation, Slots
+from runner.sorting import Sorter
+from runner.work import Work, to_finish, to_hand_back, to_start
 
 log = structlog.get_logger()
 FLUSH_SECONDS: Final = 5.0
@@ -47,20 +48,21 @@ class PartitionRunner:
         stop: Stop,
     ) -> None:
         self._ending = False
+        self._keys = keys
         self._member = member
         self._registry = registry
         self._progress = progress
         self._stop = stop
         self._settings = store.settings
-        self._share: Share[Job] = slots.share()
+        self._slots = slots
         # With several partitions a blocking read holds one slot, or an idle one would keep the busy one's.
         self._most = slots.size if len(store.partitions) == 1 else 1
-        self._reader = store.task_reader(keys, member.name, progress)
+        self._reader = store.task_reader(keys, member.name, progress.mark)
         self._starting = store.channel(keys, member.name)
         self._channel = store.channel(keys, member.name)
-        self.work = Work(keys)
-        self._aside = Aside(store, keys, member, registry, self.work, self._share, stop)
-        self._unstarted = self._aside.unstarted
+        self.work = Work()
+        self._sorter = Sorter(store, keys, member, registry, self.work, slots, stop)
+        self._unstarted = self._sorter.unstarted
         self._reporting = False
         self._changed = asyncio.Event()
 
@@ -74,13 +76,14 @@ class PartitionRunner:
             pumps = [group.create_task(pump()) for pump in (self._starts, self._reports)]
             reading = group.create_task(self._reading())
             await self._stop.wait()
-            self._share.wake()
+            self._slots.wake_waiting()
             await self._reader.stop()
             await reading
+            self._sorter.flush()
             await self._until(lambda: not self._is_busy(), self._settings.grace_seconds, "grace_period_over")
             self._ending = True
-            await self._share.close()
-            await self._aside.close()
+            await self._slots.drop(self)
+            await self._sorter.close()
             await self._until(
                 lambda: not (self.work.finished or self._reporting), FLUSH_SECONDS, "reports_not_sent"
             )
@@ -91,9 +94,9 @@ class PartitionRunner:
     async def drop(self) -> None:
         """Let go of everything, because the name is lost: others have it now. Threads run to their end, unheard."""
         self._ending = True
-        self.work.held.clear()
-        await self._aside.close()
-        await self._share.close(lambda job: self._registry[job[1].name].is_async)
+        await self._sorter.close()
+        self.work.let_all_go()
+        await self._slots.drop(self, lambda job: self._registry[job[1].task.name].is_async)
         await self._close()
 
     async def _reading(self) -> None:
@@ -102,45 +105,37 @@ class PartitionRunner:
         while not self._stop:
             self._progress.mark()
             self._member.check()
-            reserved = await self._share.reserve(self._most, self._stop.__bool__, seconds)
-            if not reserved:
-                await self._look()
-            if reserved and await self._fill(reserved) and self._most == 1:
-                await self._fill(self._share.take_free(), block=False)
+            with await self._slots.reserve(self._most, self._stop.__bool__, seconds) as reserved:
+                came = await self._fill(reserved, block=True) if reserved else await self._read_no_more()
+            if came and self._most == 1:
+                with self._slots.take_free() as reserved:
+                    await self._fill(reserved, block=False)
             await asyncio.sleep(0)  # so that another partition's reader, waiting for a slot, comes first
 
-    async def _fill(self, reserved: int, *, block: bool = True) -> int:
-        """Read messages into reserved slots and pass them on; how many came. What was not needed is free again."""
+    async def _fill(self, reserved: Reservation, *, block: bool) -> int:
+        """Read messages into reserved slots and pass them on; how many came."""
         if not reserved:
             return 0
-        messages, kept = self._aside.sort(await self._reader.read(reserved, self.work.holds, block=block))
-        # After a cut read more may come than was reserved: the difference is negative, and the slots in debt.
-        self._share.release(reserved - kept)
-        self.work.start(messages)
-        return len(messages)
+        ready = self._sorter.sort(
+            await self._reader.read(reserved.count, self.work.holds, block=block), reserved
+        )
+        self.work.start(ready)
+        return len(ready)
 
-    async def _look(self) -> None:
-        """Give back what is pending unseen while there are no slots for it: others may have some."""
-        messages, kept = self._aside.sort(await self._reader.look(self.work.holds))
-        self._share.release(-kept)
-        self._aside.give_back(messages)
+    async def _read_no_more(self) -> int:
+        """Without a slot, give back what is pending and not held: others may have some. Nothing has come."""
+        with self._slots.take_none() as debt:
+            self._sorter.give_back(self._sorter.sort(await self._reader.not_held(self.work.holds), debt))
+        return 0
 
     async def _starts(self) -> None:
-        """Start what was read, one batch after another. What Redis does not take now is tried again."""
-        failures = 0
+        """Start what was read, one batch after another."""
         while True:
             starting = await self.work.to_begin(self._settings.runner_slots)
-            try:
-                replies = await self._starting.exchange([self.work.to_start(message) for message in starting])
-            except RedisUnavailableError as error:
-                log.warning("redis_unavailable", doing="starts", error=str(error), failures=failures)
-                self.work.starting[:0] = starting
-                await asyncio.sleep(backoff(failures))
-                failures += 1
-                continue
-            failures = 0
-            for message, reply in zip(starting, replies, strict=True):
-                self._started(message, reply)
+            items = [to_start(delivery) for delivery in starting]
+            replies = await until_answered(partial(self._starting.exchange, items), doing="starts")
+            for delivery, reply in zip(starting, replies, strict=True):
+                self._started(delivery, reply)
             self._changed.set()
 
     async def _reports(self) -> None:
@@ -148,37 +143,40 @@ class PartitionRunner:
         work = self.work
         while True:
             finished, rare = await work.to_tell()
-            items: list[Transition] = [work.to_finish(message, outcome) for message, outcome in finished]
+            items: list[Transition] = [to_finish(delivery, outcome) for delivery, outcome in finished]
             items += [item for item, _ in rare]
             self._reporting = True
-            replies = await self._channel.settle(items)
+            replies = await until_answered(partial(self._channel.exchange, items), doing="reports")
             self._reporting = False
-            for (message, _), reply in zip(finished, replies, strict=False):
-                self._reported(message, reply)
+            for (delivery, _), reply in zip(finished, replies, strict=False):
+                self._reported(delivery, reply)
             for (_, answered), reply in zip(rare, replies[len(finished) :], strict=True):
                 answered(reply)
             self._changed.set()
 
-    def _reported(self, message: TaskMessage, reply: str) -> None:
-        self.work.reported(message)
-        self._aside.ended(message)
+    def _reported(self, delivery: Delivery, reply: str) -> None:
+        self.work.reported(delivery)
+        self._sorter.ended(delivery)
         if reply != "recorded":
-            log.warning("report_refused", run_id=message.run_id, task=message.id, epoch=message.epoch)
+            ref = delivery.ref
+            log.warning("report_refused", run_id=delivery.run_id, task=ref.id, epoch=ref.epoch, reply=reply)
 
-    def _started(self, message: TaskMessage, reply: str) -> None:
-        if reply == "started" and not self._stop:
-            self._share.put((self, message))
+    def _started(self, delivery: Delivery, reply: str) -> None:
+        held = self.work.held[delivery.key]
+        slot = held.take_slot()
+        if reply == "started" and slot is not None and not self._stop:
+            self._slots.put(self, (self, delivery), slot)
             return
-        self._share.release()
-        self._aside.ended(message)
+        held.slot = slot
+        self._sorter.ended(delivery)
         if reply == "started":
-            self._unstarted.add(message.entry)
+            self._unstarted.add(delivery.key)
         else:
-            del self.work.held[message.entry]
-            log.info("task_not_started", run_id=message.run_id, task=message.id, reply=reply)
+            self.work.let_go(delivery.key)
+            log.info("task_not_started", run_id=delivery.run_id, task=delivery.task.id, reply=reply)
 
     def _is_busy(self) -> bool:
-        return any(message and entry not in self._unstarted for entry, message in self.work.held.items())
+        return any(held.delivery and key not in self._unstarted for key, held in self.work.held.items())
 
     async def _until(self, condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
         try:
@@ -193,11 +191,12 @@ class PartitionRunner:
             log.warning(otherwise, unfinished=len(self.work.held), means="what is left is handed back")
 
     async def _hand_back(self) -> None:
-        """Give back what is not finished, and what the last read may have left unseen; then leave the group."""
+        """Give back what is not finished, and what a failed read may have left pending; then leave the group."""
         self._progress.mark()
         try:
-            unseen = _readable(await self._reader.unseen(self.work.holds))
-            backs = [self.work.to_hand_back(m) for m in (*self.work.held.values(), *unseen) if m]
+            left = self._readable(await self._reader.left_pending(self.work.holds))
+            mine = [held.delivery for held in self.work.held.values() if held.delivery]
+            backs = [to_hand_back(delivery) for delivery in (*mine, *left)]
             await self._channel.exchange_twice(backs)
             await self._member.leave(self._channel)
             if backs:
@@ -206,21 +205,20 @@ class PartitionRunner:
             log.warning("left_without_goodbye", error=str(error))
         await self._close()
 
+    def _readable(self, entries: list[Entry]) -> list[Delivery]:
+        """Take what can be read; the rest stays pending, and is taken over as soon as the name is gone."""
+        deliveries = []
+        for entry in entries:
+            try:
+                deliveries.append(unpack_task(self._keys, entry))
+            except UnreadableMessageError as error:
+                log.warning("left_pending", entry=entry.id.decode(), reason=str(error))
+        return deliveries
+
     async def _close(self) -> None:
         await self._reader.close()
         await self._starting.close()
         await self._channel.close()
 
 
-def _readable(entries: list[Entry]) -> list[TaskMessage]:
-    """Take what can be read; the rest stays pending, and is taken over as soon as the name is gone."""
-    messages = []
-    for entry in entries:
-        try:
-            messages.append(unpack_task(entry.id, entry.fields))
-        except UnreadableMessageError as error:
-            log.warning("left_pending", entry=entry.id.decode(), reason=str(error))
-    return messages
-
-
-Job = tuple[PartitionRunner, TaskMessage]
+Job = tuple[PartitionRunner, Delivery]

@@ -13,7 +13,7 @@ from millstream.process.heartbeat import Heartbeat
 from millstream.process.lifecycle import Progress, Stop, until_available
 from millstream.process.membership import Member, runner_role
 from millstream.protocol.keys import Keys
-from millstream.protocol.upkeep import OfferTasks
+from millstream.protocol.process import OfferTask
 from millstream.settings import Settings
 from millstream.store import Store
 from millstream.tasks import Registry, TaskFunction, import_tasks
@@ -41,8 +41,9 @@ class Runner:
         self.names: dict[int, str] = {}  # the name it has now, by partition
 
     async def _run(self, job: Job) -> None:
-        partition, message = job
-        partition.work.finish(message, await self._executor.execute(message.name, partition.is_ending))
+        partition, delivery = job
+        outcome = await self._executor.execute(delivery.task.name, partition.is_ending)
+        partition.work.finish(delivery, outcome)
 
     async def prepare(self) -> None:
         """Check Redis and write the catalog. Raises ConfigurationError, RedisUnavailableError."""
@@ -70,7 +71,9 @@ class Runner:
 
     async def _offer(self) -> None:
         catalog = self._store.partitions[0].catalog
-        offers = [OfferTasks(catalog, name, text) for name, text in _texts(self._registry).items()]
+        offers = [
+            OfferTask(catalog=catalog, name=name, text=text) for name, text in _texts(self._registry).items()
+        ]
         await self._catalog.exchange_twice(offers)
 
     async def _keep_offering(self) -> None:

@@ -1,7 +1,12 @@
-"""Slots: how many tasks a runner executes at once, and the shares of its partitions in them.
+"""Slots: how many tasks a runner executes at once, shared by its partitions.
+
+A slot is free, or somebody has it. It goes from hand to hand as an object: from a reservation, which is taken before
+work is read, to the message that is held, to the worker that executes it; and `Slot.give_back` is the one place that
+makes it free again. So at any time: size = free + those that somebody has. `free` is below zero for a while when a cut
+read has given a runner more than it had reserved.
 
 Persistent workers on a deque, not an asyncio task per message: a worker that finds more work wakes one
-other before it begins, so that a batch of short tasks wakes few (hotpath, 9). A worker whose context a
+other before it begins, so that a batch of short tasks wakes few (docs/performance.md). A worker whose context a
 task has changed, or that a task has tried to cancel, is replaced.
 """
 
@@ -10,72 +15,112 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from typing import Final, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+import msgspec
 
 Job = TypeVar("Job")
 CANCEL_SECONDS: Final = 2.0
 
 
+class Slot(msgspec.Struct):
+    """A slot that somebody has. Giving it back once more does nothing."""
+
+    slots: "Slots[Any] | None"
+
+    def give_back(self) -> None:
+        """Make it free."""
+        slots, self.slots = self.slots, None
+        if slots is not None:
+            slots.make_free(1)
+
+
+class Reservation:
+    """Slots that were taken before the work for them is there; those that are not used become free when it ends."""
+
+    def __init__(self, slots: "Slots[Any]", count: int) -> None:
+        self._slots = slots
+        self.count = count
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._slots.make_free(self.count)
+        self.count = 0
+
+    def use(self) -> Slot:
+        """Take one of them; one that was not reserved when there is none left, so that `free` goes below zero."""
+        self.count -= 1
+        return Slot(self._slots)
+
+
 class Slots(Generic[Job]):
-    """Runs jobs, at most `size` at once. A slot is reserved before its work is read, and free when it is done."""
+    """Runs jobs, at most `size` at once."""
 
     def __init__(self, size: int, run: Callable[[Job], Awaitable[None]]) -> None:
         self.size = size
         self.free = size
         self._run = run
-        self._jobs: deque[tuple[Share[Job], Job]] = deque()
-        self._running: dict[asyncio.Task[None], tuple[Share[Job], Job]] = {}
+        self._jobs: deque[tuple[object, Job, Slot]] = deque()
+        self._running: dict[asyncio.Task[None], tuple[object, Job, Slot]] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waking = False
         self._workers: set[asyncio.Task[None]] = set()
-        self._released = asyncio.Event()
+        self._changed = asyncio.Event()
         self._solitary = 0  # who has the runner alone, or waits for it
         self._is_alone = False
 
-    def share(self) -> "Share[Job]":
-        """Give a partition its part."""
-        return Share(self)
+    def make_free(self, count: int) -> None:
+        """Add to the free ones; only a slot or a reservation that ends does this."""
+        self.free += count
+        if count > 0:
+            self._changed.set()
 
-    async def reserve(self, most: int, stop: Callable[[], bool], seconds: float) -> int:
-        """Take up to `most` free slots, waiting for at least one; 0 when stopped or none came free in time."""
+    async def reserve(self, most: int, stop: Callable[[], bool], seconds: float) -> Reservation:
+        """Take up to `most` free slots, waiting for at least one; none when stopped or none came free in time."""
         try:
             async with asyncio.timeout(seconds):
                 while not self._takable() and not stop():
                     await self._change()
         except TimeoutError:
-            return 0
-        taken = 0 if stop() else min(most, self._takable())
-        self.free -= taken
-        return taken
+            return Reservation(self, 0)
+        return self._take(0 if stop() else most)
 
-    def take_free(self) -> int:
+    def take_free(self) -> Reservation:
         """Reserve all that is free now, without waiting."""
-        taken = self._takable()
+        return self._take(self.size)
+
+    def take_none(self) -> Reservation:
+        """Reserve nothing: what is used of it is more than there was."""
+        return Reservation(self, 0)
+
+    def _take(self, most: int) -> Reservation:
+        taken = min(most, self._takable())
         self.free -= taken
-        return taken
+        return Reservation(self, taken)
 
     def _takable(self) -> int:
         return 0 if self._solitary else max(0, self.free)
 
     async def _change(self) -> None:
-        self._released.clear()
-        await self._released.wait()
+        self._changed.clear()
+        await self._changed.wait()
 
-    def release(self, count: int) -> None:
-        """Give reserved slots back; a negative count takes slots that were not reserved."""
-        self.free += count
-        if count > 0:
-            self._released.set()
+    def wake_waiting(self) -> None:
+        """Let whoever waits for slots look at `stop` again."""
+        self._changed.set()
 
-    def wake_reservers(self) -> None:
-        """Let a waiting `reserve` look at `stop` again."""
-        self._released.set()
-
-    async def alone(self, stop: Callable[[], bool], seconds: float) -> bool:
+    async def alone(self, stop: Callable[[], bool], seconds: float) -> Slot | None:
         """Take one slot for a time alone: no other is given out from now until `together`.
 
-        Waits until nothing runs, or for so many seconds: what runs then has run for long. False, and nothing taken,
-        when stopped first.
+        Waits until nothing runs, or for so many seconds: what runs then has run for long. None when stopped first.
         """
         self._solitary += 1
         try:
@@ -89,25 +134,25 @@ class Slots(Generic[Job]):
                 if not self._is_alone and not stop():
                     self._is_alone = True
                     self.free -= 1
-                    return True
+                    return Slot(self)
         except BaseException:
             self._end_solitude()
             raise
         self._end_solitude()
-        return False
+        return None
 
     def _end_solitude(self) -> None:
         self._solitary -= 1
-        self._released.set()
+        self._changed.set()
 
     def together(self) -> None:
         """End the time alone."""
         self._is_alone = False
         self._end_solitude()
 
-    def put(self, share: "Share[Job]", job: Job) -> None:
-        """Run a job in a slot that was reserved for it."""
-        self._jobs.append((share, job))
+    def put(self, owner: object, job: Job, slot: Slot) -> None:
+        """Run a job in a slot, which is given back when it has run."""
+        self._jobs.append((owner, job, slot))
         self._wake_another()
 
     def _wake_another(self) -> None:
@@ -138,27 +183,28 @@ class Slots(Generic[Job]):
         while True:
             self._waking = False
             while self._jobs:
-                mine = self._jobs.popleft()
+                mine = _, job, slot = self._jobs.popleft()
                 if self._jobs:
                     self._wake_another()
                 self._running[current] = mine
                 try:
-                    await self._run(mine[1])
+                    await self._run(job)
                 finally:
                     del self._running[current]
-                    self.release(1)
+                    slot.give_back()
                 if copy_context() != clean or current.cancelling():
                     return
             waiter = loop.create_future()
             self._idle.append(waiter)
             await waiter
 
-    async def drop(self, share: "Share[Job]", cancel: Callable[[Job], bool]) -> None:
-        """Forget a share's waiting jobs, and cancel those of its running ones that may be; wait for these a moment."""
-        waiting = [pair for pair in self._jobs if pair[0] is share]
-        self._jobs = deque(pair for pair in self._jobs if pair[0] is not share)
-        self.release(len(waiting))
-        workers = [w for w, (owner, job) in self._running.items() if owner is share and cancel(job)]
+    async def drop(self, owner: object, cancel: Callable[[Job], bool] = lambda _: True) -> None:
+        """Forget an owner's waiting jobs, and cancel those of its running ones that may be; wait for these a moment."""
+        waiting = [put for put in self._jobs if put[0] is owner]
+        self._jobs = deque(put for put in self._jobs if put[0] is not owner)
+        for _, _, slot in waiting:
+            slot.give_back()
+        workers = [w for w, (whose, job, _) in self._running.items() if whose is owner and cancel(job)]
         for worker in workers:
             worker.cancel()
         if workers:
@@ -172,52 +218,3 @@ class Slots(Generic[Job]):
             worker.cancel()
         if workers:
             await asyncio.wait(workers, timeout=CANCEL_SECONDS)
-
-
-class Share(Generic[Job]):
-    """One partition's part in the slots: it knows what it has reserved, so that all of it can be given back."""
-
-    def __init__(self, slots: Slots[Job]) -> None:
-        self._slots = slots
-        self._reserved = 0
-
-    async def reserve(self, most: int, stop: Callable[[], bool], seconds: float) -> int:
-        """Take up to `most` free slots, as `Slots.reserve` does."""
-        taken = await self._slots.reserve(most, stop, seconds)
-        self._reserved += taken
-        return taken
-
-    def take_free(self) -> int:
-        """Reserve all that is free now."""
-        taken = self._slots.take_free()
-        self._reserved += taken
-        return taken
-
-    def release(self, count: int = 1) -> None:
-        """Give reserved slots back; a negative count takes more."""
-        self._reserved -= count
-        self._slots.release(count)
-
-    async def alone(self, stop: Callable[[], bool], seconds: float) -> bool:
-        """Reserve one slot for a time alone on the runner, as `Slots.alone` does; `together` ends that time."""
-        taken = await self._slots.alone(stop, seconds)
-        self._reserved += taken
-        return taken
-
-    def together(self) -> None:
-        """End the time alone."""
-        self._slots.together()
-
-    def wake(self) -> None:
-        """Let whoever waits look at `stop` again."""
-        self._slots.wake_reservers()
-
-    def put(self, job: Job) -> None:
-        """Run a job in a reserved slot."""
-        self._reserved -= 1
-        self._slots.put(self, job)
-
-    async def close(self, cancel: Callable[[Job], bool] = lambda _: True) -> None:
-        """Give everything back; what runs and may be cancelled is."""
-        self.release(self._reserved)
-        await self._slots.drop(self, cancel)

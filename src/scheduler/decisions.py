@@ -1,112 +1,98 @@
-"""A decision on its way: a report, the steps that it asks for, and how many of them are taken."""
+"""A decision on its way: a request, the steps that it asks for, and how many of them are taken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from millstream.errors import UnreadableMessageError
-from millstream.protocol.keys import Keys
-from millstream.protocol.messages import Report, task_head, task_tail
-from millstream.protocol.transitions import (
-    AbandonRun,
-    CountDown,
-    EndRun,
-    FailTasks,
-    OpenTasks,
-    SkipTasks,
-    Transition,
-)
+from millstream.protocol.calls import Transition
+from millstream.protocol.gate import CountDown, EndTasks, OpenTasks
+from millstream.protocol.keys import SCHEDULERS
+from millstream.protocol.message import DeadLetter
+from millstream.protocol.messages import placed, task_head, task_tail
+from millstream.protocol.requests import GateCame, Request, Unreadable
+from millstream.protocol.run import EndRun
+from millstream.scripts.loader import BROKEN
 from millstream.states import RunState
 from millstream.workflow.plan import (
-    CHUNK,
     ROOT,
     SUBMITTED,
     CountDownParent,
     End,
+    EndEarly,
     Open,
     Plan,
-    Skip,
     Step,
-    Task,
+    abandon,
     decide,
 )
+from millstream.workflow.spec import GateNumber
 
-UNKNOWN_GATE: Final = -2  # of a report that cannot be read
 DECISIONS: Final = (
     256  # remembered: the runs of a definition ask for the same; planning takes 5.5 us, a look 0.2
 )
+FINAL_REPLIES: Final = frozenset({"done", "held", BROKEN})
 SMALL: Final = 200  # tasks of a definition whose decisions are remembered; for a wide one the tasks outweigh the planning
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A chunk to open, ready to be sent for any run: `counts` as names and values, `tails` of the messages."""
+    """A chunk to open, ready to be sent for any run: gates with their counts in turn, `tails` of the messages."""
 
-    counts: Sequence[str | int]
-    ids: Sequence[str]
+    counts: Sequence[int]
     tails: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """End tasks that have not ended, whoever works on them."""
-
-    tasks: tuple[Task, ...]
-    reason: str
+Steps = Sequence[Opening | EndEarly | CountDownParent | End]
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """End a run because nobody can say what follows in it."""
-
-    reason: str
-
-
-Steps = Sequence[Opening | Skip | CountDownParent | End | Fail | Abandon]
-ENDS: Final = (End, Abandon)
-
-
-def steps_of(report: Report, plan: Plan | None) -> Steps:
-    """Give what a report asks for; without a plan (the run is gone) the one step is to settle the message.
+def steps_of(request: Request, plan: Plan | None) -> Steps:
+    """Give what a request asks for; without a plan (the run is gone) the one step is to settle the message.
 
     Raises UnreadableMessageError when the definition has no such gate or position.
     """
     if plan is None:
         return [End(failed=True)]
+    return _PLANNERS[type(request.asked)](request.asked, plan, request.version)
+
+
+def _gate_came(asked: GateCame, plan: Plan, version: int) -> Steps:
     steps = _remembered if len(plan.tasks) <= SMALL else _steps
-    return steps(plan, report.gate, report.at, report.failed)
+    return steps(plan, asked.gate, asked.at, asked.failed, version)
 
 
-def _steps(plan: Plan, gate: int, at: int, failed: bool) -> Steps:
+def _unreadable(asked: Unreadable, plan: Plan, _version: int) -> Steps:
+    return [step for step in abandon(plan, asked.reason) if not isinstance(step, Open)]
+
+
+_PLANNERS: Final[dict[type, Callable[[Any, Plan, int], Steps]]] = {
+    GateCame: _gate_came,
+    Unreadable: _unreadable,
+}
+
+
+def _steps(plan: Plan, gate: int, at: int, failed: bool, version: int) -> Steps:
     gates, first = plan.gates, SUBMITTED if gate == ROOT else 0
     if not (0 <= gate < len(gates) and first <= at < len(gates[gate].children)):
         raise UnreadableMessageError(f"the run's definition has no gate {gate} with a child {at}")
-    return [ready(step) for step in decide(plan, gate, at, failed)]
+    return [ready(step, version) for step in decide(plan, gate, at, failed)]
 
 
 _remembered = lru_cache(maxsize=DECISIONS)(_steps)
 
 
-def ready(step: Step) -> Opening | Skip | CountDownParent | End:
-    """Make a planner's step ready to be sent."""
+def ready(step: Step, version: int) -> Opening | EndEarly | CountDownParent | End:
+    """Make a planner's step ready to be sent for runs of a format."""
     if not isinstance(step, Open):
         return step
-    counts = [word for gate, left in step.counts for word in (f"g{gate}", left)]
-    return Opening(counts, [o.task.id for o in step.tasks], [task_tail(o) for o in step.tasks])
+    counts = [number for pair in step.counts for number in pair]
+    return Opening(counts, [task_tail(placed(opened), version) for opened in step.tasks])
 
 
-def abandoning(plan: Plan, reason: str) -> Steps:
-    """Give the steps that end a run which cannot go on: what is pending is skipped, what runs has failed.
-
-    What is skipped can never start, so after the first pass only what was running then is left, running or handed back.
-    """
-    chunks = [tuple(plan.tasks[n : n + CHUNK]) for n in range(0, len(plan.tasks), CHUNK)]
-    skips = [Skip(tuple(task.id for task in chunk)) for chunk in chunks]
-    return [*skips, *(Fail(chunk, reason) for chunk in chunks), Abandon(reason)]
-
-
-class Settlement:
+class OneCall:
     """A message that needs one transition and no decision."""
 
     ends_run = ""
@@ -127,50 +113,58 @@ class Settlement:
 class Decision:
     """Knows the transition of each step, and from each reply where to go on."""
 
-    def __init__(self, keys: Keys, report: Report, steps: Steps) -> None:
-        self.report = report
-        self._keys = keys
+    def __init__(self, request: Request, steps: Steps) -> None:
+        self._request = request
         self._steps = steps
         self._taken = 0
+        self._nowhere = ""
         self.done = False
 
     @property
     def ends_run(self) -> str:
         """Name the run that the last step ends; empty when it ends none."""
-        return self.report.run_id if isinstance(self._steps[-1], ENDS) else ""
+        return self._request.run.run_id if isinstance(self._steps[-1], End) else ""
 
     def transition(self) -> Transition:
         """Give the transition of the step that comes next."""
-        keys, report, n = self._keys, self.report, self._taken
-        run_id, life, entry, stream = report.run_id, report.life, report.entry, report.stream
-        run, status, name = keys.run(run_id), keys.status(run_id), report.decision
-        final = int(n == len(self._steps) - 1)
+        request, n = self._request, self._taken
+        if self._nowhere:
+            return DeadLetter(message=request.message, group=SCHEDULERS, reason=self._nowhere)
+        at = request.step(n, final=n == len(self._steps) - 1)
         match self._steps[n]:
-            case Opening(counts, ids, tails):
-                head = task_head(run_id, life, report.version)
-                messages = [head + tail for tail in tails]
-                return OpenTasks(status, run, stream, entry, life, name, n, final, counts, ids, messages)
-            case Skip(ids):
-                return SkipTasks(status, run, stream, entry, life, name, n, final, ids)
-            case Fail(failing, reason):
-                ids, numbers = [task.id for task in failing], [task.index for task in failing]
-                names = status, run, keys.outcomes(run_id), stream
-                return FailTasks(*names, entry, life, name, n, final, reason, ids, numbers)
-            case CountDownParent(gate, failed):
-                return CountDown(run, stream, entry, run_id, life, name, n, gate, int(failed))
-            case End(failed):
-                state = RunState.FAILED if failed else RunState.SUCCESS
-                definition, outcomes = keys.definition(run_id), keys.outcomes(run_id)
-                return EndRun(status, run, definition, outcomes, stream, entry, run_id, life, name, n, state)
-            case Abandon(reason):
-                definition, outcomes = keys.definition(run_id), keys.outcomes(run_id)
-                return AbandonRun(
-                    status, run, definition, outcomes, stream, entry, run_id, life, name, n, reason
+            case Opening(counts, tails):
+                head = task_head(request.run.run_id, request.life, request.version)
+                return OpenTasks(at=at, counts=counts, messages=[head + tail for tail in tails])
+            case EndEarly(tasks, pending, running, reason):
+                return EndTasks(
+                    at=at,
+                    pending_to=pending or "",
+                    running_to=running or "",
+                    error_kept=_error(reason),
+                    ids=[task.id for task in tasks],
+                    numbers=[task.number for task in tasks],
                 )
+            case CountDownParent(gate, failed):
+                return CountDown(at=at, gate=GateNumber(gate), failed=int(failed))
+            case End(failed, reason):
+                state = RunState.FAILED if failed else RunState.SUCCESS
+                return EndRun(at=at, state=state, reason=reason)
 
     def answered(self, reply: str) -> None:
-        """Take a reply: the decision is complete, or the step to go on from."""
-        if reply == "done":
+        """Take a reply: the step to go on from, or a word that says that there is nothing to do now.
+
+        A step that the decision does not have is what a damaged record says: the message becomes a dead letter.
+        """
+        if reply in FINAL_REPLIES:
             self.done = True
-        else:
+        elif reply.isdecimal() and int(reply) < len(self._steps):
             self._taken = int(reply)
+        else:
+            self._nowhere = f"its run's record says that step {reply} of {len(self._steps)} comes next"
+
+
+def _error(reason: str) -> bytes:
+    """Write what is kept of tasks that end early as failed; empty without a reason."""
+    if not reason:
+        return b""
+    return orjson.dumps({"error": {"type": "AbandonedError", "message": reason, "traceback": ""}})

@@ -3,9 +3,9 @@
 from typing import Final
 
 from millstream.process.lifecycle import Stop, periodically
+from millstream.protocol.calls import Transition
 from millstream.protocol.keys import Keys
-from millstream.protocol.transitions import Transition
-from millstream.protocol.upkeep import TrimCatalog, TrimFormats, TrimLetters, TrimRuns
+from millstream.protocol.trim import TrimCatalog, TrimDeadLetters, TrimFormats, TrimRuns
 from millstream.states import ENDED_RUN
 from millstream.store import Store
 
@@ -20,10 +20,16 @@ class Housekeeping:
         self._store = store
         self._stop = stop
         self._channel = store.channel(keys)
-        self._trims: list[Transition] = [TrimRuns(keys.runs_in(state)) for state in sorted(ENDED_RUN)]
-        self._trims.append(TrimLetters(keys.dead_letters))
-        names = keys.runner_beats, keys.scheduler_beats, keys.api_beats
-        self._trims.append(TrimFormats(keys.formats, *names))
+        self._trims: list[Transition] = [TrimRuns(ended=keys.runs_in(state)) for state in sorted(ENDED_RUN)]
+        self._trims += [
+            TrimDeadLetters(dead_letters=keys.dead_letters),
+            TrimFormats(
+                formats=keys.formats,
+                runner_beats=keys.runner_beats,
+                scheduler_beats=keys.scheduler_beats,
+                api_beats=keys.api_beats,
+            ),
+        ]
         self._catalog = keys.catalog if keys.partition == 0 else ""
         self._rounds = 0
         self._pause = min(TRIM_SECONDS, max(1.0, store.settings.retention_seconds / 3))
@@ -45,4 +51,4 @@ class Housekeeping:
     async def trim_catalog(self) -> None:
         """Forget tasks that no runner has offered for long. Raises RedisUnavailableError."""
         names = await self._store.catalog()
-        await self._channel.exchange([TrimCatalog(self._catalog, name) for name in names])
+        await self._channel.exchange([TrimCatalog(catalog=self._catalog, name=name) for name in names])

@@ -39,7 +39,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
     [
         ("api", "submit"),
         ("scheduler", "open_tasks"),
-        ("scheduler", "skip_tasks"),
+        ("scheduler", "end_tasks"),
         ("scheduler", "count_down"),
         ("scheduler", "end_run"),
         ("runner", "start_task"),

@@ -78,7 +78,7 @@ def test_a_scheduler_killed_between_reading_and_acting_leaves_nothing_undone(roo
     proxy = room.proxy()
     room.start("api", "runner")
     room.start("scheduler", "scheduler", redis_url=proxy.url)
-    for n, name in enumerate(("open_tasks", "skip_tasks", "count_down", "end_run")):
+    for n, name in enumerate(("open_tasks", "end_tasks", "count_down", "end_run")):
         late = proxy.hold(script(name))
         run_id = room.submit(TWO_WAYS, stage("sequential", "quick"))
         late.wait()

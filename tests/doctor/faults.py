@@ -56,6 +56,8 @@ FAULTS: dict[str, dict[str, Fault]] = {
     "parts missing": {
         "definition": Fault(plants_in_runs.no_definition, {"parts missing": 1}),
         "status": Fault(plants_in_runs.a_task_not_in_the_status_map, {"parts missing": 1}),
+        "record of another type": Fault(plants_in_runs.a_record_that_is_none, {"parts missing": 1}),
+        "status of another type": Fault(plants_in_runs.a_status_map_that_is_none, {"parts missing": 1}),
     },
     "not listed": {"": Fault(plants_in_runs.a_run_that_no_index_lists, {"not listed": 1})},
     "wrong count": {
@@ -68,9 +70,19 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "ended": Fault(plants.a_timer_of_a_run_that_has_ended, {"timer without run": 1}),
         "epoch": Fault(plants.a_timer_of_another_epoch, {"timer without run": 1}),
         "running": Fault(plants.a_timer_of_a_task_that_runs, {"timer without run": 1}),
+        "request of a run that is gone": Fault(
+            plants.a_request_for_a_run_that_is_gone, {"timer without run": 1}
+        ),
+        "request in another life": Fault(plants.a_request_in_another_life, {"timer without run": 1}),
     },
-    "overdue timer": {"": Fault(plants.an_overdue_timer, {"overdue timer": 1})},
-    "unreadable timer": {"": Fault(plants.an_unreadable_timer, {"unreadable timer": 1})},
+    "overdue timer": {
+        "of a task": Fault(plants.an_overdue_timer, {"overdue timer": 1}),
+        "of a request": Fault(plants.an_overdue_request, {"overdue timer": 1}),
+    },
+    "unreadable timer": {
+        "of no kind": Fault(plants.an_unreadable_timer, {"unreadable timer": 1}),
+        "of a request": Fault(plants.an_unreadable_request, {"unreadable timer": 1}),
+    },
     "listed without run": {
         "running": Fault(plants_in_runs.a_running_run_without_keys, {"listed without run": 1}),
         "nowhere else": Fault(plants_in_runs.a_run_that_only_the_listing_knows, {"listed without run": 1}),

@@ -2,7 +2,7 @@
 
 from doctor.world import LEASE_MS, World
 from millstream.protocol.keys import RUNNERS, SCHEDULERS
-from millstream.protocol.messages import pack_timer
+from millstream.protocol.timers import pack_request_timer, pack_task_timer
 
 HOUR_MS = 3_600_000
 
@@ -66,7 +66,7 @@ async def a_consumer_deleted_by_hand(w: World) -> str:
     await w.running()
     for consumer in await w.redis.xinfo_consumers(w.keys.tasks, RUNNERS):
         await w.redis.xgroup_delconsumer(w.keys.tasks, RUNNERS, consumer["name"])
-    return w.messages[1].entry.decode()
+    return w.messages[1].ref.message.entry.decode()
 
 
 async def an_unreadable_message(w: World) -> str:
@@ -95,8 +95,8 @@ async def a_submission_of_the_dead(w: World) -> str:
 
 async def a_pending_entry_deleted(w: World) -> str:
     await w.running()
-    await w.redis.xdel(w.keys.tasks, w.messages[0].entry)
-    return w.messages[0].entry.decode()
+    await w.redis.xdel(w.keys.tasks, w.messages[0].ref.message.entry)
+    return w.messages[0].ref.message.entry.decode()
 
 
 async def a_timer_of_a_run_that_is_gone(w: World) -> str:
@@ -109,13 +109,13 @@ async def a_timer_of_a_run_that_is_gone(w: World) -> str:
 
 async def a_timer_of_a_run_that_has_ended(w: World) -> str:
     await w.ended()
-    await w.redis.zadd(w.keys.timers, {pack_timer(w.messages[0]): await w.now() + HOUR_MS})
+    await w.redis.zadd(w.keys.timers, {pack_task_timer(w.messages[0]): await w.now() + HOUR_MS})
     return "has ended"
 
 
 async def a_timer_of_another_epoch(w: World) -> str:
     await w.running()
-    await w.redis.zadd(w.keys.timers, {pack_timer(w.messages[0]): await w.now() + HOUR_MS})
+    await w.redis.zadd(w.keys.timers, {pack_task_timer(w.messages[0]): await w.now() + HOUR_MS})
     return "epoch is 1"
 
 
@@ -130,9 +130,9 @@ async def _deferred(w: World, due: int) -> None:
     await w.running()
     message = w.messages[0]
     await w.drop(message)
-    await w.redis.hset(w.keys.run(w.run_id), "e0", 2)
-    await w.redis.hset(w.keys.status(w.run_id), message.id, "pending")
-    await w.redis.zadd(w.keys.timers, {pack_timer(message): due})
+    await w.lab.set_record(e0=2)
+    await w.redis.hset(w.lab.ref.status, message.task.id, "pending")
+    await w.redis.zadd(w.keys.timers, {pack_task_timer(message): due})
 
 
 async def an_overdue_timer(w: World) -> str:
@@ -143,6 +143,44 @@ async def an_overdue_timer(w: World) -> str:
 async def an_unreadable_timer(w: World) -> str:
     await (await w.running()).redis.zadd(w.keys.timers, {"alarm 7": 1})
     return "alarm 7"
+
+
+def a_request(run_id: str, life: int = 1) -> bytes:
+    """Give a timer that asks what follows the first task of a sequence."""
+    fields = {
+        "v": "2",
+        "kind": "gate",
+        "run": run_id,
+        "life": str(life),
+        "gate": "1",
+        "at": "0",
+        "failed": "0",
+    }
+    return pack_request_timer(fields)
+
+
+async def a_request_for_a_run_that_is_gone(w: World) -> str:
+    await w.running()
+    unknown = w.unknown_run()
+    await w.redis.zadd(w.keys.timers, {a_request(unknown): await w.now() + HOUR_MS})
+    return unknown
+
+
+async def a_request_in_another_life(w: World) -> str:
+    await w.running()
+    await w.redis.zadd(w.keys.timers, {a_request(w.run_id, 2): await w.now() + HOUR_MS})
+    return "the timer is of life 2"
+
+
+async def an_overdue_request(w: World) -> str:
+    await w.running()
+    await w.redis.zadd(w.keys.timers, {a_request(w.run_id): await w.now() - 20_000})
+    return "due 20"
+
+
+async def an_unreadable_request(w: World) -> str:
+    await (await w.running()).redis.zadd(w.keys.timers, {b"request [7]": 1})
+    return "request [7]"
 
 
 async def a_dead_letter(w: World) -> str:

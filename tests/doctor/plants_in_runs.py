@@ -30,23 +30,35 @@ async def a_lost_report(w: World) -> str:
 
 async def one_message_gone(w: World) -> str:
     await (await w.running()).drop(w.messages[0])
-    return w.messages[0].id
+    return w.messages[0].task.id
 
 
 async def only_an_old_epochs_message(w: World) -> str:
     await w.running()
-    await w.redis.hset(w.keys.run(w.run_id), "e1", 2)
-    return w.messages[1].id
+    await w.lab.set_record(e1=2)
+    return w.messages[1].task.id
 
 
 async def no_definition(w: World) -> str:
-    await (await w.running()).redis.delete(w.keys.definition(w.run_id))
+    await (await w.running()).redis.delete(w.lab.ref.definition)
     return "definition"
 
 
 async def a_task_not_in_the_status_map(w: World) -> str:
-    await (await w.running()).redis.hdel(w.keys.status(w.run_id), "b")
+    await (await w.running()).redis.hdel(w.lab.ref.status, "b")
     return "b"
+
+
+async def a_record_that_is_none(w: World) -> str:
+    await (await w.running()).redis.delete(w.lab.ref.record)
+    await w.redis.set(w.lab.ref.record, "no hash")
+    return "WRONGTYPE"
+
+
+async def a_status_map_that_is_none(w: World) -> str:
+    await (await w.running()).redis.delete(w.lab.ref.status)
+    await w.redis.rpush(w.lab.ref.status, "no hash")
+    return "WRONGTYPE"
 
 
 async def a_run_that_no_index_lists(w: World) -> str:
@@ -61,24 +73,24 @@ async def a_stuck_run_that_no_index_lists(w: World) -> str:
 
 
 async def a_count_too_high(w: World) -> str:
-    await (await w.running()).redis.hset(w.keys.run(w.run_id), "g1", 3)
+    await (await w.running()).lab.set_record(g1=3)
     return "waits for 3; not ended: 2"
 
 
 async def no_count(w: World) -> str:
-    await (await w.running()).redis.hdel(w.keys.run(w.run_id), "g1")
+    await (await w.running()).redis.hdel(w.lab.ref.record, "g1")
     return "no count"
 
 
 async def a_count_that_a_nested_gate_has_left_behind(w: World) -> str:
     inner = {"type": "sequential", "tasks": ["a", "b"]}
     await w.running([{"type": "parallel", "tasks": [inner, "c"]}])
-    first = next(m for m in w.messages if m.id == "a")
+    first = next(m for m in w.messages if m.task.id == "a")
     await w.lab.one(w.lab.finish(first, "failed"))
     await w.lab.decide()
     await w.live()
-    assert (await w.lab.run())["g1"] == "1"
-    await w.redis.hset(w.keys.run(w.run_id), "g1", 2)
+    assert (await w.lab.record()).left(1) == 1
+    await w.lab.set_record(g1=2)
     return "waits for 2; not ended: 1"
 
 
@@ -99,7 +111,7 @@ async def a_run_that_only_the_listing_knows(w: World) -> str:
 
 async def an_ended_run_without_keys(w: World) -> str:
     await w.ended()
-    for key in (w.keys.run(w.run_id), w.keys.status(w.run_id), w.keys.definition(w.run_id)):
+    for key in (w.lab.ref.record, w.lab.ref.status, w.lab.ref.definition):
         await w.redis.delete(key)
     return w.run_id
 
@@ -115,40 +127,40 @@ async def an_ended_run_past_its_retention(w: World) -> str:
 
 
 async def a_status_map_for_ever(w: World) -> str:
-    await (await w.ended()).redis.persist(w.keys.status(w.run_id))
-    return w.keys.status(w.run_id)
+    await (await w.ended()).redis.persist(w.lab.ref.status)
+    return w.lab.ref.status
 
 
 async def an_outcome_of_nobody(w: World) -> str:
     await w.running()
-    key = w.keys.outcomes(w.unknown_run())
+    key = w.keys.of(w.unknown_run()).outcomes
     await w.redis.hset(key, "0", "{}")
     return key
 
 
 async def a_hash_that_is_no_run(w: World) -> str:
     await w.running()
-    key = w.keys.run(w.unknown_run())
+    key = w.keys.of(w.unknown_run()).record
     await w.redis.hset(key, "created", "1")
     return key
 
 
 async def keys_that_expire_apart(w: World) -> str:
-    await (await w.ended()).redis.expire(w.keys.definition(w.run_id), 60)
+    await (await w.ended()).redis.expire(w.lab.ref.definition, 60)
     return w.run_id
 
 
 async def a_part_left_over(w: World) -> str:
     await w.running()
-    key = w.keys.status(w.unknown_run())
+    key = w.keys.of(w.unknown_run()).status
     await w.redis.hset(key, "a", "success")
     await w.redis.expire(key, 3600)
     return key
 
 
 async def a_running_run_that_expires(w: World) -> str:
-    await (await w.running()).redis.expire(w.keys.status(w.run_id), 3600)
-    return w.keys.status(w.run_id)
+    await (await w.running()).redis.expire(w.lab.ref.status, 3600)
+    return w.lab.ref.status
 
 
 async def an_engine_key_that_expires(w: World) -> str:

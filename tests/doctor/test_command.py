@@ -33,9 +33,9 @@ def doctor(url: str, *options: str, **told: object) -> tuple[int, str, str]:
 def stuck(settings: Settings) -> str:
     """Give the URL of a Redis with one run that stands still."""
     with redis.Redis.from_url(settings.redis_url) as client:
-        client.hset(KEYS.run(RUN_ID), mapping={"v": 1, "state": "running", "created": 1})
-        client.hset(KEYS.status(RUN_ID), "bake", "pending")
-        client.set(KEYS.definition(RUN_ID), '[{"type": "sequential", "tasks": ["bake"]}]')
+        client.hset(KEYS.of(RUN_ID).record, mapping={"v": 1, "state": "running", "created": 1})
+        client.hset(KEYS.of(RUN_ID).status, "bake", "pending")
+        client.set(KEYS.of(RUN_ID).definition, '[{"type": "sequential", "tasks": ["bake"]}]')
         client.zadd(KEYS.runs, {RUN_ID: 1})
         client.zadd("runs:running", {RUN_ID: 1})
     return settings.redis_url

@@ -47,9 +47,10 @@ async def test_many_findings_are_counted_and_the_first_are_shown(world: World) -
     await world.running()
     for _ in range(500):  # more than one chunk
         run_id = world.unknown_run()
-        await world.redis.hset(world.keys.run(run_id), mapping={"state": "running", "created": 1})
-        await world.redis.hset(world.keys.status(run_id), "a", "pending")
-        await world.redis.copy(world.keys.definition(world.run_id), world.keys.definition(run_id))
+        run = world.keys.of(run_id)
+        await world.redis.hset(run.record, mapping={"state": "running", "created": 1})
+        await world.redis.hset(run.status, "a", "pending")
+        await world.redis.copy(world.lab.ref.definition, run.definition)
         await world.redis.zadd(world.keys.runs, {run_id: 1})
         await world.redis.zadd(world.keys.runs_running, {run_id: 1})  # type: ignore[attr-defined]
     report = await world.examine()
@@ -62,7 +63,7 @@ async def test_what_the_doctor_says_of_an_entry_for_nobody_helps(world: World) -
     await FAULTS["entry for nobody"][""].plant(world)
     for message in world.messages:
         await world.redis.xclaim(
-            world.keys.tasks, RUNNERS, "nobody", 0, [message.entry], force=True, justid=True
+            world.keys.tasks, RUNNERS, "nobody", 0, [message.ref.message.entry], force=True, justid=True
         )
     assert kinds(await world.examine()) == {"pending for the dead": 1}  # which a sweep takes over
 

@@ -3,6 +3,7 @@
 import pytest
 
 from doctor import plants_in_runs
+from doctor.plants import HOUR_MS, a_request
 from doctor.world import World, kinds
 from lab import SEQUENCE
 from millstream.errors import ConfigurationError
@@ -25,10 +26,10 @@ async def test_a_run_is_healthy_at_every_step_of_its_way(world: World) -> None:
     for _ in range(20):
         await world.live()
         assert kinds(await world.examine()) == {}
-        for report in await world.lab.reports():
+        for request in await world.lab.requests():
             await world.live()
             assert kinds(await world.examine()) == {}
-            await world.lab.take(report)
+            await world.lab.take(request)
             await world.live()
             assert kinds(await world.examine()) == {}
         for message in await world.lab.messages():
@@ -36,21 +37,46 @@ async def test_a_run_is_healthy_at_every_step_of_its_way(world: World) -> None:
             assert kinds(await world.examine()) == {}
             await world.lab.one(world.lab.start(message))
             assert kinds(await world.examine()) == {}
-            outcome = "failed" if message.id == "c" else "success"
+            outcome = "failed" if message.task.id == "c" else "success"
             await world.lab.one(world.lab.finish(message, outcome))
             assert kinds(await world.examine()) == {}
     assert await world.lab.state() == "failed"
+
+
+async def waiting_for_a_request(w: World) -> None:
+    """Have a run that goes on with a timer's request, and with nothing else."""
+    await w.running([{"type": "sequential", "tasks": ["a", "b"]}])
+    (message,) = w.messages
+    await w.lab.set_record(held=1)
+    assert await w.lab.one(w.lab.finish(message)) == "recorded"
+    await w.redis.hdel(w.lab.ref.record, "held")
+    await w.redis.xtrim(w.keys.reports, 0, approximate=False)
+    await w.live()
+    assert kinds(await w.examine()) == {"stuck": 1}
+    await w.redis.zadd(w.keys.timers, {a_request(w.run_id): await w.now() + HOUR_MS})
+
+
+async def test_a_run_that_waits_for_a_timers_request_is_healthy(world: World) -> None:
+    await waiting_for_a_request(world)
+    assert kinds(await world.examine()) == {}
+
+
+async def test_a_run_that_is_held_is_healthy_and_its_timers_are_not_overdue(world: World) -> None:
+    await waiting_for_a_request(world)
+    await world.lab.set_record(held=1)
+    await world.redis.zadd(world.keys.timers, {a_request(world.run_id): 1})
+    assert kinds(await world.examine()) == {}
 
 
 async def test_a_decision_under_way_makes_no_gate_wrong(world: World) -> None:
     await world.running([{"type": "parallel", "tasks": ["a", "b"]}, {"type": "sequential", "tasks": ["c"]}])
     for message in world.messages:
         await world.lab.one(world.lab.finish(message))
-    (report,) = await world.lab.reports()
+    (request,) = await world.lab.requests()
     await world.live()
     assert kinds(await world.examine()) == {}
-    await world.redis.xack(report.stream, "schedulers", report.entry)
-    await world.redis.xdel(report.stream, report.entry)
+    await world.redis.xack(request.message.stream, "schedulers", request.message.entry)
+    await world.redis.xdel(request.message.stream, request.message.entry)
     assert kinds(await world.examine()) == {"stuck": 1}
 
 
@@ -59,7 +85,7 @@ async def test_a_run_that_moves_between_two_looks_is_no_finding(world: World) ->
     first, second = (await world.running()).messages
 
     async def move() -> None:
-        await world.redis.hset(world.keys.status(world.run_id), "a", "pending")
+        await world.redis.hset(world.lab.ref.status, "a", "pending")
 
     await world.drop(first)
     await world.drop(second)
@@ -80,7 +106,7 @@ async def test_a_message_that_comes_back_between_two_looks_is_no_finding(world: 
 
 async def test_a_gate_that_counts_down_between_two_looks_is_no_finding(world: World) -> None:
     await world.running()
-    await world.redis.hset(world.keys.run(world.run_id), "g1", 3)
+    await world.lab.set_record(g1=3)
 
     async def count() -> None:
         assert await world.lab.one(world.lab.finish(world.messages[0])) == "recorded"
@@ -127,7 +153,7 @@ async def test_another_number_of_partitions_is_refused(world: World) -> None:
 
 async def test_walking_a_stream_that_grows_all_the_time_comes_to_an_end(world: World) -> None:
     await world.running()
-    audit, tasks = Audit(world.lab.store), world.keys.tasks
+    audit, tasks = Audit(world.lab.store.connector, [world.lab.store.channel(world.keys)]), world.keys.tasks
     packed = world.messages[0].packed
 
     async def grow() -> None:
@@ -164,7 +190,7 @@ async def _all(world: World) -> list[bytes]:
 
 async def test_a_run_of_a_newer_version_is_not_judged(world: World) -> None:
     await plants_in_runs.all_messages_gone(world)
-    await world.redis.hset(world.keys.run(world.run_id), "v", NEWEST + 1)
+    await world.lab.set_record(v=NEWEST + 1)
     report = await world.examine()
     assert kinds(report) == {}
     assert report.text().count("of a newer version: not judged") == 1

@@ -8,7 +8,7 @@ from lab import Lab
 from millstream.doctor.examination import examine
 from millstream.doctor.report import Report
 from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.protocol.messages import TaskMessage
+from millstream.protocol.messages import Delivery
 
 LEASE_SECONDS = 600.0
 LEASE_MS = int(LEASE_SECONDS * 1000)
@@ -29,7 +29,7 @@ class World:
         self.run_id = lab.run_id
         self.keys: Keys = lab.keys
         self.settings = lab.store.settings.model_copy(update={"lease_seconds": LEASE_SECONDS})
-        self.messages: list[TaskMessage] = []
+        self.messages: list[Delivery] = []
 
     async def now(self) -> int:
         script = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)"
@@ -76,10 +76,11 @@ class World:
         await self.live()
         return self
 
-    async def drop(self, message: TaskMessage) -> None:
+    async def drop(self, delivery: Delivery) -> None:
         """Take a task's message away, as a lost tail of the log does."""
-        await self.redis.xack(self.keys.tasks, RUNNERS, message.entry)
-        await self.redis.xdel(self.keys.tasks, message.entry)
+        entry = delivery.ref.message.entry
+        await self.redis.xack(self.keys.tasks, RUNNERS, entry)
+        await self.redis.xdel(self.keys.tasks, entry)
 
     async def examine(self, between: Between = at_once) -> Report:
         return await examine(self.settings, between)

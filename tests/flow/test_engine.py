@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -250,8 +251,7 @@ async def test_entries_of_two_streams_that_bear_one_id_are_both_decided(settings
         ((_, report),) = await redis_.xrange(keys.reports)
         await redis_.delete(keys.reports, keys.workflows)
         submission = lab.submission([{"type": "parallel", "tasks": ["d", "e"]}])
-        item = submission._replace(status=keys.status(other), run=keys.run(other), run_id=other)
-        await lab.one(item._replace(definition=keys.definition(other)))
+        await lab.one(msgspec.structs.replace(submission, run=keys.of(other)))
         ((_, submitted),) = await redis_.xrange(keys.workflows)
         await redis_.delete(keys.workflows)
         await redis_.xadd(keys.reports, report, id="7-7")
@@ -261,7 +261,7 @@ async def test_entries_of_two_streams_that_bear_one_id_are_both_decided(settings
             group.create_task(serve_scheduler(settings, stop))
             await eventually(lambda: _length(lab, 4), "all four messages to be written", 10)
             stop.set()
-        assert {message.id for message in await lab.messages()} == {"b", "c", "d", "e"}
+        assert {delivery.task.id for delivery in await lab.messages()} == {"b", "c", "d", "e"}
 
 
 async def _length(lab: Lab, wanted: int) -> bool:

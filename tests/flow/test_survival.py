@@ -8,19 +8,21 @@ from typing import Any
 import orjson
 import pytest
 
-import scheduler.partition
 from flow.conftest import Engine, eventually
 from millstream.errors import RedisUnavailableError
+from millstream.process import newer
 from millstream.process.membership import runner_role, scheduler_role
-from millstream.protocol.messages import Report
-from millstream.protocol.upkeep import Leave
-from millstream.redis.dead import Lookout
+from millstream.protocol.formats import NEWEST
+from millstream.protocol.process import Leave
+from millstream.protocol.read import ReadDeadConsumers
+from millstream.protocol.references import Life
+from millstream.protocol.requests import Request
 from millstream.settings import Settings
 from millstream.store import Store
 from millstream.tasks import Registry
 from millstream.workflow.plan import Plan
 from scheduler.partition import READ
-from scheduler.plans import Plans
+from scheduler.plans import PlansOfRuns
 
 ONE = [{"type": "sequential", "tasks": ["t"]}]
 
@@ -48,12 +50,17 @@ async def outside(engine_settings: Settings, engine: Engine) -> AsyncIterator[St
 
 async def swept(outside: Store) -> bool:
     for keys in outside.partitions:
-        lookout = Lookout(outside, keys)
+        channel = outside.channel(keys)
         try:
-            if any([await lookout.dead_consumers(role(keys)) for role in (runner_role, scheduler_role)]):
-                return False
+            for role in (runner_role(keys), scheduler_role(keys)):
+                items = [
+                    ReadDeadConsumers(stream=stream, beats=role.beats, group=role.group)
+                    for stream in role.streams
+                ]
+                if any(await channel.read(items)):
+                    return False
         finally:
-            await lookout.close()
+            await channel.close()
     return True
 
 
@@ -61,7 +68,7 @@ async def declare_dead(outside: Store, names: set[str]) -> None:
     for keys in outside.partitions:
         channel = outside.channel(keys)
         for role in (runner_role(keys), scheduler_role(keys)):
-            await channel.exchange([Leave(role.beats, role.about, name) for name in names])
+            await channel.exchange([Leave(process=role.process(name)) for name in names])
         await channel.close()
 
 
@@ -215,21 +222,21 @@ async def test_a_name_is_lost_also_when_a_library_swallows_the_cancellation(
     engine: Engine, outside: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """asyncio.wait_for of Python 3.11 does when it is cancelled as it completes, and redis-py uses it."""
-    found, swallowed = Plans.of, asyncio.Event()
+    found, swallowed = PlansOfRuns.of, asyncio.Event()
 
-    async def of(self: Plans, report: Report) -> Plan | None:
+    async def of(self: PlansOfRuns, request: Request) -> Plan | None:
         if not swallowed.is_set():
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
                 swallowed.set()
-        return await found(self, report)
+        return await found(self, request)
 
     async def nothing() -> None: ...
 
     engine.tasks.add(nothing, "t")
     await engine.runner()
-    monkeypatch.setattr(Plans, "of", of)
+    monkeypatch.setattr(PlansOfRuns, "of", of)
     run_id = await engine.post(ONE)
     client: Any = outside.connector.client
     keys = outside.keys_of(run_id)
@@ -261,7 +268,7 @@ async def test_an_unreadable_message_is_put_aside_also_when_redis_was_away_for_a
     keys = outside.keys_of(run_id)
     found, asked = Store.definition, asyncio.Event()
 
-    async def definition(self: Store, wanted: str) -> bytes | None:
+    async def definition(self: Store, wanted: str) -> tuple[Life, bytes | None]:
         if not asked.is_set():
             asked.set()
             raise RedisUnavailableError("away for a moment")
@@ -347,8 +354,8 @@ async def test_messages_of_a_newer_version_wait_for_it(engine: Engine, outside: 
     await engine.runner()
     client: Any = outside.connector.client
     keys = outside.partitions[0]
-    first = await client.xadd(keys.tasks, {"m": orjson.dumps({"v": 2, "of": "the future"})})
-    second = await client.xadd(keys.reports, {"v": 2, "of": "the future"})
+    first = await client.xadd(keys.tasks, {"m": orjson.dumps({"v": NEWEST + 1, "of": "the future"})})
+    second = await client.xadd(keys.reports, {"v": NEWEST + 1, "of": "the future"})
 
     async def both_written_anew() -> list[tuple[str, bytes]]:
         found = [(s, entry) for s in (keys.tasks, keys.reports) for entry, _ in await client.xrange(s)]
@@ -364,7 +371,7 @@ async def test_messages_of_a_newer_version_wait_for_it(engine: Engine, outside: 
 async def test_a_scheduler_holds_few_messages_of_a_newer_version_at_a_time(
     engine: Engine, outside: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler.partition, "MOST_NEWER", 1000)
+    monkeypatch.setattr(newer, "MOST", 1000)
 
     async def nothing() -> None: ...
 
@@ -374,7 +381,7 @@ async def test_a_scheduler_holds_few_messages_of_a_newer_version_at_a_time(
     stream, group, most = outside.partitions[0].reports, "schedulers", 0
     async with client.pipeline(transaction=False) as batch:
         for _ in range(3000):
-            batch.xadd(stream, {"v": 2, "of": "the future"})
+            batch.xadd(stream, {"v": NEWEST + 1, "of": "the future"})
         *_, last = await batch.execute()
 
     async def all_written_anew() -> bool:
@@ -399,7 +406,7 @@ async def test_messages_of_a_newer_version_hold_up_no_others(engine: Engine, out
     keys = outside.partitions[0]
     async with client.pipeline(transaction=False) as batch:
         for _ in range(4000):
-            batch.xadd(keys.tasks, {"m": orjson.dumps({"v": 2, "of": "the future"})})
+            batch.xadd(keys.tasks, {"m": orjson.dumps({"v": NEWEST + 1, "of": "the future"})})
         await batch.execute()
     chain = [{"type": "sequential", "tasks": ["t"]}, {"type": "parallel", "tasks": ["t", "t"]}, *ONE]
     assert (await engine.ended(await engine.post(chain)))["state"] == "success"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from millstream.states import ENDED_RUN, ENDED_TASK, RUN_EDGES, TASK_EDGES
 from millstream.workflow.plan import Gate, Task
 from model.configuration import FAULTS, Action, Configuration
-from model.state import NOT_SET, Message, Run, State
-from scheduler.decisions import UNKNOWN_GATE
+from model.definitions import UNREADABLE
+from model.state import NO_TASK, NOT_SET, Message, Report, Run, State
 from trees import oracle
 
 ENDED = frozenset(str(state) for state in ENDED_TASK)
@@ -32,7 +32,7 @@ def _messages(state: State) -> Iterator[Message]:
 
 
 def _is_abandoned(run: Run) -> bool:
-    return any(gate == UNKNOWN_GATE for (gate, _), _ in run.progress)
+    return any(decision == UNREADABLE for decision, _ in run.progress)
 
 
 class Checks:
@@ -55,15 +55,16 @@ class Checks:
             return None  # a lost tail of the log is the one thing that may take Redis back
         problem = self._claimed(name, before, action)
         if problem is None and before.run is not after.run and before.run != after.run:
-            problem = self._run_moved(name, before.run, after.run)
+            abandons = any(isinstance(word, Report) and word.garbled for word in action.subject)
+            problem = self._run_moved(name, before.run, after.run, abandons=abandons)
         if problem is None and before.letters != after.letters:
-            problem = self._buried(after.letters[-1])
+            problem = self._dead_lettered(after.letters[-1])
         taken = name == "take_over" and action.name in {"take_over", "arrive"}
         if problem is None and taken and before.run and after.run:
             problem = self._lost(before, after.run, action)
-        return problem or self._pending(after) or self._exclusive(after)
+        return problem or self._pending(after) or self._exclusive(after) or self._closed(after)
 
-    def _run_moved(self, name: str, before: Run | None, after: Run | None) -> str | None:
+    def _run_moved(self, name: str, before: Run | None, after: Run | None, *, abandons: bool) -> str | None:
         if after is None:
             return None if name == "expire" else "a run vanished"
         if before is None:
@@ -75,7 +76,7 @@ class Checks:
         return (
             self._tasks_moved(name, before, after)
             or (None if _is_abandoned(before) or _is_abandoned(after) else self._gates(after))
-            or (self._ending(after, name) if after.state in RUN_ENDED else None)
+            or (self._ending(after, abandoned=abandons) if after.state in RUN_ENDED else None)
         )
 
     def _tasks_moved(self, name: str, before: Run, after: Run) -> str | None:
@@ -100,9 +101,10 @@ class Checks:
         tasks = (child,) if isinstance(child, Task) else child.tasks()
         return any(run.status[task.index] not in ENDED for task in tasks)
 
-    def _ending(self, run: Run, name: str) -> str | None:
-        if name == "abandon_run":
-            return None if set(run.status) <= ENDED else "an abandoned run ended before its tasks"
+    def _ending(self, run: Run, *, abandoned: bool) -> str | None:
+        if abandoned:
+            ended = run.state == "failed" and set(run.status) <= ENDED
+            return None if ended else "an abandoned run ended before its tasks"
         ids = self._configuration.definition.ids
         status = dict(zip(ids, run.status, strict=True))
         expected = oracle(self._configuration.definition.stages, lambda task: status[task] == "failed")
@@ -110,7 +112,7 @@ class Checks:
             return None
         return f"the run ended {run.state} with {status}, not as {expected}"
 
-    def _buried(self, task: int) -> str | None:
+    def _dead_lettered(self, task: int) -> str | None:
         poison = self._configuration.poison
         return "an innocent task became a dead letter" if poison and task not in poison else None
 
@@ -162,4 +164,19 @@ class Checks:
         ]
         if len(started) > len(set(started)) and not self._twice:
             return "a task runs twice while its runners live"
+        return None
+
+    def _closed(self, state: State) -> str | None:
+        """A message of a closed epoch is left only of a task that was ended apart from it."""
+        run = state.run
+        if run is None or run.state != "running" or self._copied:
+            return None
+        for message in _messages(state):
+            n = message.task
+            if n == NO_TASK:
+                continue
+            if run.records[n] == (run.epochs[n], True):
+                return "a message is left of a task that ended by its message"
+            if message.epoch < run.epochs[n] and run.status[n] not in ENDED:
+                return "a message of a closed epoch is left of a task that has not ended"
         return None

@@ -16,6 +16,7 @@ NESTED = Definition([parallel(sequential("a", "b"), "c"), sequential("d")])
 FORK = Definition([sequential("a", parallel("b", "c"))])
 GATES = Definition([parallel(parallel("a", "b"), "c")], chunk=2)
 ASKING_BRANCH = Definition([parallel(sequential("a", "b"), "c")], window=1)
+BESIDE = Definition([parallel("a", parallel("b", "c"))])
 THREE = Definition([parallel("a", "b", "c")])
 
 PROCESS = dict.fromkeys(("crash", "freeze", "stop"), 1)
@@ -53,6 +54,7 @@ CONFIGURATIONS = (
     Configuration("gate in a gate, lost tail", GATES, {"tail": 1}, 1, outcomes=WELL),
     Configuration("gate in a gate, unreadable messages", GATES, {"garble": 1, "crash": 1}, outcomes=WELL),
     Configuration("stage in chunks, unreadable messages", WIDE, {"garble": 1, "crash": 1, "stop": 1}, outcomes=WELL),
+    Configuration("gate beside a task that a runner lacks, unreadable messages", BESIDE, {"garble": 1, "stop": 1}, lacking=1, outcomes=WELL),
     Configuration("poison and a neighbour", PARALLEL, GENTLE, 1, slots=2, poison=frozenset({0}), outcomes=WELL),
     Configuration("poison and two neighbours, three chances", THREE, {}, 0, slots=2, poison=frozenset({0}), outcomes=WELL, max_lost=3),
 )  # fmt: skip
@@ -73,7 +75,7 @@ OMISSIONS = (
     Omission((Rule.ACKNOWLEDGED_ONCE,), "single task, lost tail"),
     Omission((Rule.ENDS_ONCE,), "single task, copied messages"),
     Omission((Rule.PROGRESS,), "stage in chunks, any two faults"),
-    Omission((Rule.FINAL_LICENCE,), "gate in a gate, any fault"),
+    Omission((Rule.FINAL_PENDING,), "gate in a gate, any fault"),
     Omission((Rule.FINAL_ACKNOWLEDGES,), "stage in chunks, any two faults"),
     Omission((Rule.DEAD_OWNER,), "single task, no faults"),
     Omission((Rule.TAKE_OVER_EPOCH,), "single task, three crashes"),
@@ -85,7 +87,8 @@ OMISSIONS = (
     Omission((Rule.LEAVE_EMPTY,), "single task, three crashes"),
     Omission((Rule.HAND_BACK_EPOCH, Rule.ACKNOWLEDGED_ONCE), "sequence, any two faults"),
     Omission((Rule.ONE_SCRIPT,), "single task, no faults"),
-    Omission((Rule.APART,), "gate in a gate, unreadable messages"),
+    Omission((Rule.CLOSES_EPOCH,), "gate in a gate, unreadable messages"),
+    Omission((Rule.GIVEN_BACK_GOES,), "gate beside a task that a runner lacks, unreadable messages"),
     Omission((Rule.COUNT_FIRST,), "stage in chunks, any two faults"),
     Omission((Rule.LOST_IF_STARTED,), "single task, three crashes"),
     Omission((Rule.ALONE,), "poison and a neighbour"),

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 from millstream.workflow import plan as planning
-from millstream.workflow.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, decide
+from millstream.workflow.plan import ROOT, SUBMITTED, OpenedTask, Plan, Step, abandon, decide
 from model.state import Message, Report
-from scheduler import decisions
-from scheduler.decisions import UNKNOWN_GATE, Abandon, Fail, abandoning
 from trees import Stages
 
 
@@ -24,7 +22,7 @@ def parallel(*entries: Any) -> dict[str, Any]:
 
 
 SUBMISSION = Report(ROOT, SUBMITTED)
-Planned = Step | Fail | Abandon
+UNREADABLE = (-2, 0)  # the decision about a report that cannot be read: nobody knows for what it asks
 
 
 class Definition:
@@ -37,21 +35,21 @@ class Definition:
         self._sizes: dict[str, Any] = {"CHUNK": chunk, "WINDOW": window}
         self.steps = cache(self._steps)
 
-    def _steps(self, report: Report) -> Sequence[Planned]:
+    def _steps(self, report: Report) -> Sequence[Step]:
         """Give what a report asks for, as the scheduler does."""
-        with patch.multiple(planning, **self._sizes), patch.object(decisions, "CHUNK", self._sizes["CHUNK"]):
+        with patch.multiple(planning, **self._sizes):
             if report.garbled:
-                return cast("Sequence[Planned]", abandoning(self.plan, "unreadable"))  # which opens nothing
-            return [*decide(self.plan, report.gate, report.at, report.failed)]
+                return abandon(self.plan, "unreadable")
+            return decide(self.plan, report.gate, report.at, report.failed)
 
 
 def decision_of(report: Report) -> tuple[int, int]:
-    """Name a report's decision; nobody knows what one asks for that cannot be read."""
-    return (UNKNOWN_GATE, 0) if report.garbled else (report.gate, report.at)
+    """Name a report's decision."""
+    return UNREADABLE if report.garbled else (report.gate, report.at)
 
 
 def message_of(opened: OpenedTask) -> Message:
     """Write the message of a task that opens, as `messages.pack_task` does."""
     return Message(
-        opened.task.index, following=tuple(task.index for task in opened.following), last=opened.last
+        opened.task.index, following=tuple(task.number for task in opened.following), last=opened.last
     )

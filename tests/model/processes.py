@@ -6,7 +6,7 @@ A process is sequential in its scripts: a call whose answer was lost is sent aga
 from collections.abc import Iterator
 from typing import Any
 
-from millstream.workflow.plan import CountDownParent, End, Open, Skip
+from millstream.workflow.plan import CountDownParent, End, EndEarly, Open
 from model.configuration import FAULTS, Action
 from model.faults import Faults, put_aside, settlement
 from model.rules import Rule
@@ -24,15 +24,12 @@ from model.state import (
     with_member,
     without,
 )
-from scheduler.decisions import Abandon, Fail
 
 STEP_SCRIPTS = {
     Open: "open_tasks",
-    Skip: "skip_tasks",
+    EndEarly: "end_tasks",
     CountDownParent: "count_down",
     End: "end_run",
-    Fail: "fail_tasks",
-    Abandon: "abandon_run",
 }
 UNHELPFUL = frozenset({*FAULTS, "arrive", "revert", "expire"})
 

@@ -24,7 +24,6 @@ from model.state import (
 )
 
 Answer = tuple[State, str]
-UNENDED = ("pending", "running")
 
 
 class Includes:
@@ -65,38 +64,45 @@ class Includes:
         """Acknowledge and delete what nobody may act upon any more."""
         return acknowledge(state, entry) or state, reply
 
-    def _count(self, run: Run, gate: int, failed: bool) -> Run:
-        return run._replace(
-            counts=put(run.counts, gate, run.counts[gate] - 1),
-            failed=put(run.failed, gate, run.failed[gate] or failed),
-        )
+    def _given_back(self, state: State, message: Message, reply: str) -> Answer:
+        """Answer for a message of the epoch before: the caller closed that itself, unless its message is still there."""
+        settled = acknowledge(state, message) if self.follows(Rule.GIVEN_BACK_GOES) else None
+        return (state, reply) if settled is None else (settled, "stale")
 
-    def _report(self, state: State, message: Message, failed: bool) -> State:
+    def _count_child(self, run: Run, gate: int, failed: bool) -> tuple[Run, bool, bool]:
+        """Count an open gate's ended child: gives besides whether the gate is empty now, and whether it has failed."""
+        left = run.counts[gate]
+        if left <= 0:
+            return run, False, failed
+        failed = failed or run.failed[gate]
+        run = run._replace(counts=put(run.counts, gate, left - 1), failed=put(run.failed, gate, failed))
+        return run, left == 1, failed
+
+    def _request_gate(self, state: State, message: Message, failed: bool) -> State:
         """Report a gate. The position of a parallel gate's last task means nothing; 0 stands for it."""
         task = self.definition.plan.tasks[message.task]
         return append(state, Report(task.gate.index, 0 if task.gate.counts else task.at, failed))
 
     def _end_apart(self, run: Run, task: int, status: str) -> Run:
-        """End a task without an execution."""
-        return run._replace(status=put(run.status, task, status), apart=self.follows(Rule.APART))
+        """End a task apart from its message, which may still be on its way: its epoch is closed."""
+        epoch = run.epochs[task] + self.follows(Rule.CLOSES_EPOCH)
+        return run._replace(status=put(run.status, task, status), epochs=put(run.epochs, task, epoch))
 
     def _fail_task(self, state: State, run: Run, message: Message) -> State:
-        gate = self.definition.plan.tasks[message.task].gate
+        gate, ends = self.definition.plan.tasks[message.task].gate, True
         run = self._end_apart(run, message.task, "failed")
         if gate.counts:
-            run = self._count(run, gate.index, failed=True)
+            run, ends, _ = self._count_child(run, gate.index, failed=True)
         state = state._replace(run=run)
-        ends = not gate.counts or run.counts[gate.index] == 0
-        return self._report(state, message, failed=True) if ends else state
+        return self._request_gate(state, message, failed=True) if ends else state
 
-    def _bury(self, state: State, task: int) -> State:
+    def _write_dead_letter(self, state: State, task: int) -> State:
         return state._replace(letters=(*state.letters, task))
 
 
 def has_ended(run: Run, message: Message) -> bool:
-    """Whether a message's task has ended, as the attempt's record tells, or in a marked run the status."""
-    n = message.task
-    return run.records[n] == (message.epoch, True) or (run.apart and run.status[n] not in UNENDED)
+    """Whether the attempt under a message's epoch has ended."""
+    return run.records[message.task] == (message.epoch, True)
 
 
 class TaskScripts(Includes):
@@ -136,9 +142,8 @@ class TaskScripts(Includes):
         )
         if run is None or refused:
             known = state.run
-            if known and known.status[n] == outcome and known.records[n] == (message.epoch, True):
-                return state, "recorded"
-            return self._settled(state, message, "stale")
+            again = known and known.status[n] == outcome and has_ended(known, message)
+            return self._settled(state, message, "recorded" if again else "stale")
         settled = acknowledge(state, message)
         if settled is None and self.follows(Rule.ACKNOWLEDGED_ONCE):
             return state, "stale"
@@ -156,15 +161,14 @@ class TaskScripts(Includes):
         assert run is not None
         gate_ends, failed = True, outcome == "failed"
         if gate.counts:
-            run = self._count(run, gate.index, failed)
-            gate_ends, failed = run.counts[gate.index] == 0, run.failed[gate.index]
+            run, gate_ends, failed = self._count_child(run, gate.index, failed)
             state = state._replace(run=run)
         if not failed and message.following:
             task, *rest = message.following
             return append(state, Message(task, following=tuple(rest), last=message.last))
         if gate_ends and message.last and not failed:
             return state._replace(run=run._replace(state="success"))
-        return self._report(state, message, failed) if gate_ends else state
+        return self._request_gate(state, message, failed) if gate_ends else state
 
     def _again(self, state: State, message: Message, *, alone: bool, closes: bool) -> State:
         """Write a task's message anew, under a new epoch if the old one closes."""
@@ -175,18 +179,14 @@ class TaskScripts(Includes):
         return append(state._replace(run=run), message._replace(epoch=epoch, alone=alone))
 
     def _refuses(self, run: Run | None, message: Message) -> bool:
-        """Whether a message may no longer be written anew."""
-        return (
-            run is None
-            or run.epochs[message.task] != message.epoch
-            or run.status[message.task] not in UNENDED
-        )
+        """Whether nobody may act upon a message any more."""
+        return run is None or run.epochs[message.task] != message.epoch or has_ended(run, message)
 
     def hand_back(self, state: State, message: Message) -> Answer:
         """Give a task back because its runner stops; the attempt is not counted."""
         run, n, closes = self._open_run(state), message.task, self.follows(Rule.HAND_BACK_EPOCH)
-        if closes and run is not None and run.epochs[n] == message.epoch + 1:
-            return state, "handed_back"
+        if closes and state.run is not None and state.run.epochs[n] == message.epoch + 1:
+            return self._given_back(state, message, "handed_back")
         if run is None or self._refuses(run, message):
             return self._settled(state, message, "stale")
         settled = acknowledge(state, message)
@@ -212,7 +212,7 @@ class TaskScripts(Includes):
         lost = run.lost[n] + counted
         state, run = acknowledge(state, message) or state, run._replace(lost=put(run.lost, n, lost))
         if lost >= self.max_lost:
-            return self._fail_task(self._bury(state, n), run, message), "dead_lettered"
+            return self._fail_task(self._write_dead_letter(state, n), run, message), "dead_lettered"
         alone = 0 < lost == self.max_lost - 1 and self.follows(Rule.ALONE)
         closes = self.follows(Rule.TAKE_OVER_EPOCH)
         return self._again(state._replace(run=run), message, alone=alone, closes=closes), "taken_over"
@@ -222,7 +222,7 @@ class TaskScripts(Includes):
         run, settled = self._open_run(state), acknowledge(state, message)
         if settled is None:
             return state, "done"
-        settled = self._bury(settled, message.task)
+        settled = self._write_dead_letter(settled, message.task)
         if run is None or self._refuses(run, message):
             return settled, "done"
         return self._fail_task(settled, run, message), "done"
@@ -230,8 +230,8 @@ class TaskScripts(Includes):
     def defer_task(self, state: State, message: Message) -> Answer:
         """Give a task back by a timer because its runner lacks the function."""
         run, n = self._open_run(state), message.task
-        if run is not None and run.epochs[n] == message.epoch + 1:
-            return state, "deferred"
+        if state.run is not None and state.run.epochs[n] == message.epoch + 1:
+            return self._given_back(state, message, "deferred")
         if run is None or self._refuses(run, message):
             return self._settled(state, message, "stale")
         if run.deferrals[n] == self.deferrals:
@@ -253,6 +253,6 @@ class TaskScripts(Includes):
         if timer not in state.timers and self.follows(Rule.TIMER_ONCE):
             return state, "done"
         state = state._replace(timers=tuple(other for other in state.timers if other != timer))
-        if run is None or run.epochs[n] != timer.epoch or run.status[n] != "pending":
+        if run is None or run.epochs[n] != timer.epoch:
             return state, "done"
         return append(state, timer), "done"

@@ -50,7 +50,6 @@ class Run(NamedTuple):
     counts: tuple[int, ...]  # per gate; NOT_SET until it opens
     failed: tuple[bool, ...]  # per gate
     progress: tuple[tuple[tuple[int, int], int], ...]  # decision → step, in order
-    apart: bool = False  # a task was ended without an attempt's record that says so
 
 
 NOT_SET = -100

@@ -1,9 +1,9 @@
 """The scripts of schedulers and of membership; see `scripts.py`."""
 
-from millstream.workflow.plan import CountDownParent, End, Open, Skip
+from millstream.workflow.plan import CountDownParent, End, EndEarly, Open
 from model.definitions import SUBMISSION, decision_of, message_of
 from model.rules import Rule
-from model.scripts import UNENDED, Answer, TaskScripts
+from model.scripts import Answer, TaskScripts
 from model.state import (
     NO_TASK,
     NOT_SET,
@@ -18,7 +18,6 @@ from model.state import (
     owner_of,
     with_member,
 )
-from scheduler.decisions import Fail
 
 
 class Scripts(TaskScripts):
@@ -31,10 +30,10 @@ class Scripts(TaskScripts):
         state = state._replace(submitted=True, run=self._new_run("running", "pending"))
         return append(state, SUBMISSION), "accepted"
 
-    def _licensed(
+    def _check_step(
         self, state: State, report: Report, step: int, *, final: bool
     ) -> tuple[State, Run] | Answer:
-        """Ask for the licence of a step: gives state and run to go on with, or the answer that refuses."""
+        """Check whether a step may be taken: gives state and run to go on with, or the answer that refuses."""
         run = self._open_run(state)
         if run is None:
             return self._settled(state, report, "done")
@@ -44,11 +43,11 @@ class Scripts(TaskScripts):
         if not final and self.follows(Rule.FINAL_ACKNOWLEDGES):
             return (state, "done") if owner_of(state, report) is None else (state, run)
         settled = acknowledge(state, report)
-        if settled is None and self.follows(Rule.FINAL_LICENCE) and self.follows(Rule.FINAL_ACKNOWLEDGES):
+        if settled is None and self.follows(Rule.FINAL_PENDING) and self.follows(Rule.FINAL_ACKNOWLEDGES):
             return state, "done"
         return settled or state, run
 
-    def _advance(self, state: State, run: Run, report: Report, step: int, *, final: bool) -> Answer:
+    def _step_taken(self, state: State, run: Run, report: Report, step: int, *, final: bool) -> Answer:
         """Note that a step is taken."""
         progress = {decision: n for decision, n in run.progress if decision != decision_of(report)}
         if not final:
@@ -61,10 +60,10 @@ class Scripts(TaskScripts):
         steps = self.definition.steps(report)
         final, opening = step == len(steps) - 1, steps[step]
         assert isinstance(opening, Open)
-        licensed = self._licensed(state, report, step, final=final)
-        if isinstance(licensed[1], str):
-            return licensed
-        state, run = licensed
+        checked = self._check_step(state, report, step, final=final)
+        if isinstance(checked[1], str):
+            return checked
+        state, run = checked
         counts = list(run.counts)
         if self.follows(Rule.COUNT_FIRST):
             for gate, count in opening.counts:
@@ -73,79 +72,56 @@ class Scripts(TaskScripts):
             for opened in opening.tasks:
                 gate = opened.task.gate.index
                 counts[gate] = 1 if counts[gate] == NOT_SET else counts[gate] + 1
-        state, reply = self._advance(state, run._replace(counts=tuple(counts)), report, step, final=final)
+        state, reply = self._step_taken(state, run._replace(counts=tuple(counts)), report, step, final=final)
         for opened in opening.tasks:
-            if not run.apart or run.status[opened.task.index] == "pending":
-                state = append(state, message_of(opened))
+            state = append(state, message_of(opened))
         return state, reply
 
-    def skip_tasks(self, state: State, report: Report, step: int) -> Answer:
-        """Skip a chunk of what a failed sequence never reached."""
+    def end_tasks(self, state: State, report: Report, step: int) -> Answer:
+        """End a chunk of tasks apart from their messages."""
         steps = self.definition.steps(report)
-        final, skipping = step == len(steps) - 1, steps[step]
-        assert isinstance(skipping, Skip)
-        licensed = self._licensed(state, report, step, final=final)
-        if isinstance(licensed[1], str):
-            return licensed
-        state, run = licensed
-        for task_id in skipping.ids:
-            n = self.definition.ids.index(task_id)
-            if run.status[n] == "pending":
-                run = self._end_apart(run, n, "skipped")
-        return self._advance(state, run, report, step, final=final)
-
-    def fail_tasks(self, state: State, report: Report, step: int) -> Answer:
-        """End a chunk of tasks of a run that cannot go on."""
-        steps = self.definition.steps(report)
-        final, failing = step == len(steps) - 1, steps[step]
-        assert isinstance(failing, Fail)
-        licensed = self._licensed(state, report, step, final=final)
-        if isinstance(licensed[1], str):
-            return licensed
-        state, run = licensed
-        for task in failing.tasks:
-            if run.status[task.index] in UNENDED:
-                run = self._end_apart(run, task.index, "failed")
-        return self._advance(state, run, report, step, final=final)
+        final, ending = step == len(steps) - 1, steps[step]
+        assert isinstance(ending, EndEarly)
+        checked = self._check_step(state, report, step, final=final)
+        if isinstance(checked[1], str):
+            return checked
+        state, run = checked
+        for task in ending.tasks:
+            to = {"pending": ending.pending, "running": ending.running}.get(run.status[task.number])
+            if to is not None:
+                run = self._end_apart(run, task.number, str(to))
+        return self._step_taken(state, run, report, step, final=final)
 
     def count_down(self, state: State, report: Report, step: int) -> Answer:
         """Count the parent gate down, and report it when it is empty."""
         counting = self.definition.steps(report)[step]
         assert isinstance(counting, CountDownParent)
-        licensed = self._licensed(state, report, step, final=True)
-        if isinstance(licensed[1], str):
-            return licensed
-        state, run = licensed
-        if run.counts[counting.gate] > 0:
-            run = self._count(run, counting.gate, counting.failed)
-            if run.counts[counting.gate] == 0:
-                state = append(state, Report(counting.gate, 0, run.failed[counting.gate]))
-        return self._advance(state, run, report, step, final=True)
+        checked = self._check_step(state, report, step, final=True)
+        if isinstance(checked[1], str):
+            return checked
+        state, run = checked
+        run, gate_ends, failed = self._count_child(run, counting.gate, counting.failed)
+        if gate_ends:
+            state = append(state, Report(counting.gate, 0, failed))
+        return self._step_taken(state, run, report, step, final=True)
 
     def end_run(self, state: State, report: Report, step: int) -> Answer:
-        """End the run."""
+        """End the run; with a reason nobody could say what follows from the report."""
         ending = self.definition.steps(report)[step]
         assert isinstance(ending, End)
-        licensed = self._licensed(state, report, step, final=True)
-        if isinstance(licensed[1], str):
-            return licensed
-        state, run = licensed
+        checked = self._check_step(state, report, step, final=True)
+        if isinstance(checked[1], str):
+            return checked
+        state, run = checked
+        if ending.reason:
+            state = self._write_dead_letter(state, NO_TASK)
         run = run._replace(state="failed" if ending.failed else "success")
-        return self._advance(state, run, report, step, final=True)
-
-    def abandon_run(self, state: State, report: Report, step: int) -> Answer:
-        """End a run whose report cannot be understood."""
-        licensed = self._licensed(state, report, step, final=True)
-        if isinstance(licensed[1], str):
-            return licensed
-        state, run = licensed
-        run = run._replace(state="failed")
-        return self._advance(self._bury(state, NO_TASK), run, report, step, final=True)
+        return self._step_taken(state, run, report, step, final=True)
 
     def dead_letter(self, state: State, message: Message) -> Answer:
         """Put a message aside that belongs to no known run."""
         settled = acknowledge(state, message)
-        return (state if settled is None else self._bury(settled, NO_TASK)), "done"
+        return (state if settled is None else self._write_dead_letter(settled, NO_TASK)), "done"
 
     def requeue(self, state: State, me: int, entry: Entry) -> Answer:
         """Write a message anew: a dead process's, or one of the caller's own that it cannot read yet."""

@@ -7,8 +7,9 @@ import pytest
 from lab import PARALLEL, SEQUENCE, Lab
 from millstream import store
 from millstream.process.membership import Member, api_role, roles
-from millstream.protocol import formats, messages
-from millstream.protocol.upkeep import DeclareDead, Leave, TrimFormats
+from millstream.protocol import entries, formats, messages
+from millstream.protocol.process import DeclareDead, Leave
+from millstream.protocol.trim import TrimFormats
 
 OLDEST, NEWEST = 2, 4
 NESTED = [{"type": "parallel", "tasks": ["a", {"type": "sequential", "tasks": ["b", "c"]}]}, *SEQUENCE]
@@ -17,7 +18,7 @@ NESTED = [{"type": "parallel", "tasks": ["a", {"type": "sequential", "tasks": ["
 @pytest.fixture
 async def later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
     """A lab of a later version, which reads and writes formats 2 to 4."""
-    for module in (formats, messages, store):
+    for module in (formats, entries, messages, store):
         monkeypatch.setattr(module, "OLDEST", OLDEST)
         monkeypatch.setattr(module, "NEWEST", NEWEST)
     async with Lab.opened(lab.store.settings) as opened:
@@ -39,7 +40,7 @@ async def submitted(lab: Lab) -> tuple[str, str]:
     """Submit a run, and give the formats of its record and of its entry."""
     assert await lab.submit(SEQUENCE) == "accepted"
     ((_, entry),) = await lab.redis.xrange(lab.keys.workflows)
-    return (await lab.run())["v"], entry[b"v"].decode()
+    return (await lab.record()).text("v") or "", entry[b"v"].decode()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ async def test_every_process_says_what_it_reads(later: Lab) -> None:
 async def test_a_process_that_leaves_holds_up_the_new_format_no_longer(later: Lab) -> None:
     await live(later, "old", 2)
     for role in roles(later.keys):
-        await later.one(Leave(role.beats, role.about, "old"))
+        await later.one(Leave(process=role.process("old")))
     assert await submitted(later) == ("4", "4")
 
 
@@ -77,7 +78,7 @@ async def test_a_process_that_died_holds_up_the_new_format_no_longer(later: Lab)
     await later.redis.zadd(later.keys.formats, {"old": 2})
     seconds, micros = await later.redis.time()
     await later.redis.hset(later.keys.sweep, mapping={"at": seconds * 1000 + micros // 1000, "quiet": 0})
-    dying = DeclareDead(role.beats, role.about)
+    dying = DeclareDead(beats=role.beats, about=role.about)
     assert await later.one(dying) == str(later.store.settings.lease_ms), "nobody is left of its role"
     assert "old" not in await known(later)
 
@@ -89,15 +90,15 @@ async def test_all_that_is_written_for_a_run_has_its_format(
     await live(later, "old", 3)
     assert await later.submit(stages) == "accepted"
     await later.redis.zrem(later.keys.formats, "old")
-    while (await later.run())["state"] == "running":
-        for report in await later.reports():
-            assert report.version == 3
-            await later.take(report)
-        for message in await later.messages():
-            assert message.version == 3
-            assert await later.one(later.start(message)) == "started"
-            assert await later.one(later.finish(message)) == "recorded"
-    assert (await later.run())["state"] == "success"
+    while await later.state() == "running":
+        for request in await later.requests():
+            assert request.version == 3
+            await later.take(request)
+        for delivery in await later.messages():
+            assert delivery.message.version == 3
+            assert await later.one(later.start(delivery)) == "started"
+            assert await later.one(later.finish(delivery)) == "recorded"
+    assert await later.state() == "success"
 
 
 async def test_a_run_that_fails_reports_in_its_format(later: Lab) -> None:
@@ -106,13 +107,13 @@ async def test_a_run_that_fails_reports_in_its_format(later: Lab) -> None:
     await later.one(later.start(a))
     assert await later.one(later.finish(a, "failed")) == "recorded"
     assert await later.one(later.put_aside(b)) == "done"
-    (report,) = await later.reports()
-    assert report.version == 2
+    (request,) = await later.requests()
+    assert request.version == 2
 
 
 async def test_a_record_that_lost_its_format_stops_no_script(later: Lab) -> None:
     (a, b) = await later.opened_run(PARALLEL)
-    await later.redis.hdel(later.keys.run(later.run_id), "v")
+    await later.redis.hdel(later.ref.record, "v")
     for message in (a, b):
         await later.one(later.start(message))
         assert await later.one(later.finish(message, "failed")) == "recorded"
@@ -122,7 +123,12 @@ async def test_a_record_that_lost_its_format_stops_no_script(later: Lab) -> None
 
 async def test_a_format_of_nobody_is_forgotten_and_those_of_all_others_stay(later: Lab) -> None:
     keys = later.keys
-    trim = TrimFormats(keys.formats, keys.runner_beats, keys.scheduler_beats, keys.api_beats)
+    trim = TrimFormats(
+        formats=keys.formats,
+        runner_beats=keys.runner_beats,
+        scheduler_beats=keys.scheduler_beats,
+        api_beats=keys.api_beats,
+    )
     living = set()
     for role in roles(keys):
         member = Member(role)

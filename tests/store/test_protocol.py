@@ -5,24 +5,54 @@ from typing import Any
 
 import pytest
 import redis as sync_redis
+from msgspec import structs
 from pydantic import ValidationError
 from redis._parsers import BaseParser
 
 from lab import PARALLEL, SEQUENCE, Lab
 from millstream.errors import ConfigurationError, RedisUnavailableError
+from millstream.process.membership import runner_role
+from millstream.protocol.gate import OpenTasks
 from millstream.protocol.messages import pack_task
-from millstream.protocol.transitions import OpenTasks
-from millstream.protocol.upkeep import LeaveGroup, TrimRuns
+from millstream.protocol.process import LeaveGroup
+from millstream.protocol.references import RunRef
+from millstream.protocol.requests import GateCame, Request
+from millstream.protocol.trim import TrimRuns
 from millstream.redis.connector import unavailable_as_ours
 from millstream.settings import Settings
 from millstream.store import Store
-from millstream.workflow.plan import Plan, decide
+from millstream.workflow.plan import Open, Plan, decide
 
 WIDE: list[dict[str, Any]] = [{"type": "parallel", "tasks": ["a"] * 250}]
 NESTED: list[dict[str, Any]] = [
     {"type": "parallel", "tasks": [{"type": "sequential", "tasks": ["a", "b"]}, "c"]},
     {"type": "sequential", "tasks": ["d"]},
 ]
+
+
+def opens(request: Request, stages: list[dict[str, Any]]) -> list[OpenTasks]:
+    """Give the steps of a decision that only opens."""
+    asked = request.asked
+    assert isinstance(asked, GateCame)
+    steps = decide(Plan(stages), asked.gate, asked.at, asked.failed)
+    found = []
+    for n, opened in enumerate(steps):
+        assert isinstance(opened, Open)
+        counts = [number for pair in opened.counts for number in pair]
+        messages = [pack_task(request.run.run_id, 1, task) for task in opened.tasks]
+        at = request.step(n, final=n == len(steps) - 1)
+        found.append(OpenTasks(at=at, counts=counts, messages=messages))
+    return found
+
+
+def leave_group(lab: Lab) -> LeaveGroup:
+    """Delete the lab's own consumer of `tasks`."""
+    process = runner_role(lab.keys).process(lab.name)
+    return LeaveGroup(process=process, stream=lab.keys.tasks, group="runners")
+
+
+def _keys(run: RunRef) -> list[str]:
+    return [run.record, run.status, run.definition, run.outcomes]
 
 
 def numbered(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -34,7 +64,7 @@ async def test_a_sequence_goes_on_without_a_scheduler_and_ends_its_run(lab: Lab)
     (first,) = await lab.opened_run(SEQUENCE)
     assert await lab.channel.exchange([lab.start(first), lab.finish(first)]) == ["started", "recorded"]
     (second,) = await lab.messages()
-    assert (second.id, second.following, second.last) == ("b", [], 1)
+    assert (second.task.id, second.message.following, second.message.last) == ("b", [], 1)
     await lab.channel.exchange([lab.start(second), lab.finish(second)])
     assert await lab.state() == "success"
     assert await lab.status() == {"a": "success", "b": "success"}
@@ -53,7 +83,7 @@ async def test_a_failure_in_a_sequence_skips_the_rest_and_ends_the_run(lab: Lab)
 async def test_a_parallel_gate_waits_for_all_and_then_fails_if_one_failed(lab: Lab) -> None:
     one, other = await lab.opened_run(PARALLEL)
     await lab.one(lab.finish(one, "failed"))
-    assert await lab.reports() == []
+    assert await lab.requests() == []
     await lab.one(lab.finish(other))
     await lab.decide()
     assert await lab.status() == {"a": "failed", "b": "success"}
@@ -63,14 +93,14 @@ async def test_a_parallel_gate_waits_for_all_and_then_fails_if_one_failed(lab: L
 
 async def test_a_nested_gate_counts_its_parent_down(lab: Lab) -> None:
     first, third = await lab.opened_run(NESTED)
-    assert {first.id, third.id} == {"a", "c"}
+    assert {first.task.id, third.task.id} == {"a", "c"}
     await lab.one(lab.finish(third))
     await lab.one(lab.finish(first))
     (second,) = await lab.messages()
     await lab.one(lab.finish(second))
     await lab.decide()
     (last,) = await lab.messages()
-    assert last.id == "d"
+    assert last.task.id == "d"
     await lab.one(lab.finish(last))
     assert await lab.state() == "success"
     assert await lab.quiet()
@@ -79,28 +109,18 @@ async def test_a_nested_gate_counts_its_parent_down(lab: Lab) -> None:
 async def test_a_wide_stage_opens_in_chunks_that_may_be_resumed_after_any_of_them(lab: Lab) -> None:
     stages = numbered(WIDE)
     await lab.submit(stages)
-    (report,) = await lab.reports()
-    steps = decide(Plan(stages), report.gate, report.at, report.failed)
-    keys, run_id = lab.keys, lab.run_id
-
-    def step(n: int) -> OpenTasks:
-        opened = steps[n]
-        counts = [word for gate, left in opened.counts for word in (f"g{gate}", left)]  # type: ignore[union-attr]
-        tasks = opened.tasks  # type: ignore[union-attr]
-        return OpenTasks(
-            keys.status(run_id), keys.run(run_id), report.stream, report.entry, 1, report.decision, n,
-            int(n == len(steps) - 1), counts, [t.task.id for t in tasks], [pack_task(run_id, 1, t) for t in tasks],
-        )  # fmt: skip
-
+    (request,) = await lab.requests()
+    steps = opens(request, stages)
     assert len(steps) == 3
-    assert await lab.one(step(0)) == "1"
-    assert await lab.one(step(0)) == "1", "sent again: its first answer"
-    assert await lab.one(step(2)) == "1", "ahead of the progress: the step to go on from"
-    assert await lab.one(step(1)) == "2"
-    assert await lab.one(step(2)) == "done"
-    assert await lab.one(step(1)) == "done"
+
+    assert await lab.one(steps[0]) == "1"
+    assert await lab.one(steps[0]) == "1", "sent again: its first answer"
+    assert await lab.one(steps[2]) == "1", "ahead of the progress: the step to go on from"
+    assert await lab.one(steps[1]) == "2"
+    assert await lab.one(steps[2]) == "done"
+    assert await lab.one(steps[1]) == "done"
     messages = await lab.messages()
-    assert sorted(m.task for m in messages) == list(range(250))
+    assert sorted(m.task.number for m in messages) == list(range(250))
     assert await lab.channel.exchange([lab.start(m) for m in messages]) == ["started"] * 250
     assert await lab.channel.exchange([lab.finish(m) for m in messages]) == ["recorded"] * 250
     assert await lab.state() == "success"
@@ -110,20 +130,11 @@ async def test_a_wide_stage_opens_in_chunks_that_may_be_resumed_after_any_of_the
 async def test_a_gate_does_not_close_before_all_its_chunks_are_open(lab: Lab) -> None:
     stages = numbered(WIDE)
     await lab.submit(stages)
-    (report,) = await lab.reports()
-    first = decide(Plan(stages), 0, -1, failed=False)[0]
-    keys, run_id = lab.keys, lab.run_id
-    tasks = first.tasks  # type: ignore[union-attr]
-    names = keys.status(run_id), keys.run(run_id), report.stream
-    packed = [pack_task(run_id, 1, t) for t in tasks]
-    await lab.one(
-        OpenTasks(
-            *names, report.entry, 1, report.decision, 0, 0, ["g1", 250], [t.task.id for t in tasks], packed
-        )
-    )
+    (request,) = await lab.requests()
+    assert await lab.one(opens(request, stages)[0]) == "1"
     await lab.channel.exchange([lab.finish(m) for m in await lab.messages()])
     assert await lab.state() == "running"
-    await lab.take(report)
+    await lab.take(request)
     await lab.channel.exchange([lab.finish(m) for m in await lab.messages()])
     assert await lab.state() == "success"
     assert await lab.quiet()
@@ -136,16 +147,17 @@ async def test_a_handed_back_task_comes_again_under_a_new_epoch_and_the_old_repo
     await lab.one(lab.start(old))
     assert await lab.one(lab.hand_back(old)) == "handed_back"
     (new,) = await lab.messages()
-    assert (new.epoch, new.packed) == (2, old.packed)
+    assert (new.ref.epoch, new.packed) == (2, old.packed)
     assert await lab.one(lab.finish(old, "failed")) == "stale"
     assert await lab.channel.exchange([lab.start(new), lab.finish(new)]) == ["started", "recorded"]
-    record = (await lab.run())["a0"].split()
-    assert record[:2] == ["2", "1"], "epoch 2, first attempt"
+    attempt = (await lab.record()).attempt(0)
+    assert attempt is not None
+    assert attempt[:2] == (2, 1), "epoch 2, first attempt"
 
 
 async def test_a_task_that_another_consumer_holds_is_left_alone(lab: Lab) -> None:
     (message,) = await lab.opened_run(SEQUENCE)
-    await lab.redis.xclaim(lab.keys.tasks, "runners", "another", 0, [message.entry])
+    await lab.redis.xclaim(lab.keys.tasks, "runners", "another", 0, [message.ref.message.entry])
     assert await lab.one(lab.start(message)) == "unowned"
     assert await lab.status() == {"a": "pending", "b": "pending"}
 
@@ -162,11 +174,8 @@ async def test_everything_of_an_ended_run_expires_at_one_time(lab: Lab) -> None:
     (first,) = await lab.opened_run(SEQUENCE)
     await lab.one(lab.finish(first, "failed", b"{}"))
     await lab.decide()
-    keys, run_id = lab.keys, lab.run_id
-    ttls = [
-        await lab.redis.pttl(key)
-        for key in (keys.run(run_id), keys.status(run_id), keys.definition(run_id), keys.outcomes(run_id))
-    ]
+    ref = lab.ref
+    ttls = [await lab.redis.pttl(key) for key in (ref.record, ref.status, ref.definition, ref.outcomes)]
     assert min(ttls) > 0
     assert max(ttls) - min(ttls) < 1000
 
@@ -177,16 +186,15 @@ async def test_expired_runs_are_forgotten_by_the_indices(lab: Lab) -> None:
     old = {f"run-{n}": 1000 + n for n in range(150)}
     await lab.redis.zadd(index, old)
     await lab.redis.zadd(keys.runs, old)
-    assert await lab.one(TrimRuns(index)) == "more"
-    assert await lab.one(TrimRuns(index)) == "trimmed"
+    assert await lab.one(TrimRuns(ended=index)) == "more"
+    assert await lab.one(TrimRuns(ended=index)) == "trimmed"
     assert not await lab.redis.exists(index)
     assert not await lab.redis.exists(keys.runs)
 
 
 async def test_a_consumer_is_deleted_only_when_nothing_is_pending_for_it(lab: Lab) -> None:
     (first,) = await lab.opened_run(SEQUENCE)
-    keys = lab.keys
-    leave = LeaveGroup(keys.tasks, keys.runner_beats, "runners", lab.name)
+    leave = leave_group(lab)
     assert await lab.one(leave) == "alive"
     await lab.leave()
     assert await lab.one(leave) == "pending"
@@ -197,14 +205,9 @@ async def test_a_consumer_is_deleted_only_when_nothing_is_pending_for_it(lab: La
 
 async def test_a_full_backlog_refuses_at_the_door_and_writes_nothing(settings: Settings) -> None:
     async with Lab.opened(settings.model_copy(update={"max_backlog": 2})) as lab:
-        items = [
-            lab.submission(SEQUENCE)._replace(
-                run_id=f"r{n}", run=f"run:{n}", status=f"s:{n}", definition=f"d:{n}"
-            )
-            for n in range(3)
-        ]
+        items = [structs.replace(lab.submission(SEQUENCE), run=lab.keys.of(f"r{n}")) for n in range(3)]
         assert await lab.channel.exchange(items) == ["accepted", "accepted", "backlog"]
-        assert not await lab.redis.exists("run:2", "s:2")
+        assert not await lab.redis.exists(*_keys(lab.keys.of("r2")))
 
 
 async def test_a_full_redis_refuses_at_the_door_and_writes_nothing(settings: Settings) -> None:
@@ -215,7 +218,7 @@ async def test_a_full_redis_refuses_at_the_door_and_writes_nothing(settings: Set
             assert await lab.submit(SEQUENCE) == "memory"
         finally:
             await lab.redis.config_set("maxmemory", 0)
-        assert not await lab.redis.exists(lab.keys.run(lab.run_id), lab.keys.status(lab.run_id))
+        assert not await lab.redis.exists(*_keys(lab.ref))
 
 
 @pytest.mark.parametrize(("tasks", "encoding"), [(3, {"ziplist", "listpack"}), (100, {"hashtable"})])
@@ -224,14 +227,14 @@ async def test_the_hashes_of_a_wide_run_are_tables_from_the_start(
 ) -> None:
     stages = [{"type": "parallel", "tasks": [{"task": "a", "id": f"a-{n}"} for n in range(tasks)]}]
     message, *_ = await lab.opened_run(stages)
-    names = lab.keys.status(lab.run_id), lab.keys.run(lab.run_id)
+    names = lab.ref.status, lab.ref.record
     for key in names:
         assert (await lab.redis.object("encoding", key)).decode() in encoding
     await lab.one(lab.start(message))
     await lab.one(lab.finish(message, detail=b'{"result":1}'))
-    for key in (*names, lab.keys.outcomes(lab.run_id)):
+    for key in (*names, lab.ref.outcomes):
         assert (await lab.redis.object("encoding", key)).decode() in encoding
-    assert await lab.redis.hgetall(lab.keys.outcomes(lab.run_id)) == {b"0": b'{"result":1}'}
+    assert await lab.redis.hgetall(lab.ref.outcomes) == {b"0": b'{"result":1}'}
     assert await lab.status() == {f"a-{n}": "pending" if n else "success" for n in range(tasks)}
 
 
@@ -272,7 +275,7 @@ async def test_a_script_that_redis_does_not_know_is_applied_after_those_it_knows
     """So a caller that needs an order sends two exchanges; this shows why."""
     (message,) = await lab.opened_run(SEQUENCE)
     await lab.leave()
-    leave = LeaveGroup(lab.keys.tasks, lab.keys.runner_beats, "runners", lab.name)
+    leave = leave_group(lab)
     await lab.redis.script_flush()
     assert await lab.one(leave) == "pending"
     assert await lab.channel.exchange([lab.hand_back(message), leave]) == ["handed_back", "pending"]
@@ -295,7 +298,7 @@ async def test_without_its_group_a_start_is_obsolete_or_unowned_and_harms_no_oth
     await lab.redis.xgroup_destroy(lab.keys.tasks, "runners")
     assert await lab.channel.exchange([lab.start(message)]) == ["unowned"]
     await lab.leave()
-    leave = LeaveGroup(lab.keys.tasks, lab.keys.runner_beats, "runners", lab.name)
+    leave = leave_group(lab)
     assert await lab.one(leave) == "left"
 
 

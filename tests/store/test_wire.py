@@ -36,7 +36,7 @@ async def misbehaving(serve: Serve) -> tuple[asyncio.Server, Wire]:
 
 
 async def test_answers_come_in_order_and_a_refusal_is_one_of_them(lab: Lab, wire: Wire) -> None:
-    missing = packed("HGET", lab.keys.run(lab.run_id), "x")
+    missing = packed("HGET", lab.ref.record, "x")
     questions = packed("ECHO", "a") + packed("NOSUCH") + packed("ECHO", b"\xff\r\n") + missing
     first, refusal, second, nothing = await wire.ask(questions, 4, SECONDS)
     assert (first, second, nothing) == (b"a", b"\xff\r\n", None)

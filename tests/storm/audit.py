@@ -16,6 +16,7 @@ import redis
 
 from millstream.process.membership import roles
 from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
+from millstream.protocol.record import RunRecord
 from millstream.states import ENDED_RUN, RunState
 from storm.clients import Submissions
 from storm.storm_tasks import FAILURE, RECORD, result_of
@@ -90,7 +91,7 @@ class Audit:
 
     def _unanswered(self, run_id: str, unanswered: Counter[str]) -> Stages:
         """Give the definition of a run that no client was told of, each of which somebody must have sent."""
-        stages: Stages = json.loads(self._redis.get(self._keys.definition(run_id)))
+        stages: Stages = json.loads(self._redis.get(self._keys.of(run_id).definition))
         text = json.dumps(stages)
         self.found.unanswered += 1
         unanswered[text] -= 1
@@ -119,10 +120,10 @@ class Audit:
             self.found.wrong.append(f"run {run_id}: " + "; ".join(wrong[:10]))
 
     def _count_lost(self, run_id: str) -> None:
-        record = self._redis.hgetall(self._keys.run(run_id))
-        self.found.lost_executions += sum(
-            int(value) for field, value in record.items() if field[0] == "l" and field[1:].isdigit()
-        )
+        fields = self._redis.hgetall(self._keys.of(run_id).record)
+        record = RunRecord({name.encode(): value.encode() for name, value in fields.items()})
+        tasks = range(len(self._redis.hgetall(self._keys.of(run_id).status)))
+        self.found.lost_executions += sum(record.lost(task) for task in tasks)
 
     def executions(self, exact: bool) -> None:
         """Compare what the tasks wrote down with what Redis says: by name, for a task does not know its run."""

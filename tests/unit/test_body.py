@@ -6,7 +6,8 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 
 from api import body
-from api.body import Submissions, parse, read_body
+from api.body import Submissions, read_body
+from millstream.workflow.submission import Submission, parse
 
 
 def posted(*names: str) -> bytes:
@@ -18,7 +19,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Every body that is parsed from now on."""
     seen: list[bytes] = []
 
-    def spy(written: bytes, max_tasks: int) -> body.Submission:
+    def spy(written: bytes, max_tasks: int) -> Submission:
         seen.append(written)
         return parse(written, max_tasks)
 

@@ -6,7 +6,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 
-from api.body import parse
+from api.body import submission_of
 from millstream.errors import InvalidDefinitionError
 from millstream.workflow.definition import MAX_DEPTH, WorkflowDefinition, normalise
 from trees import Stages, leaves, trees
@@ -29,7 +29,7 @@ def ids(*stages: Any) -> list[str]:
 def problems(body: Any, max_tasks: int = MAX_TASKS) -> list[dict[str, Any]]:
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(RequestValidationError) as caught:
-        parse(written, max_tasks)
+        submission_of(written, max_tasks)
     return list(caught.value.errors())
 
 
@@ -130,7 +130,7 @@ def test_a_refusal_can_be_written_as_json_whatever_was_sent(value: bytes) -> Non
 
 
 def test_stages_may_be_nested_as_deep_as_the_limit() -> None:
-    assert parse(nested(MAX_DEPTH), 1)
+    assert submission_of(nested(MAX_DEPTH), 1)
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 60, 99, 100, 101, 150])
@@ -141,7 +141,7 @@ def test_stages_nested_deeper_are_refused(depth: int) -> None:
 
 def test_a_workflow_has_at_most_so_many_tasks() -> None:
     wide = {"workflow": [stage(*["a"] * 3), stage("b", kind="parallel")]}
-    assert parse(json.dumps(wide).encode(), 4)
+    assert submission_of(json.dumps(wide).encode(), 4)
     (problem,) = problems(wide, max_tasks=3)
     assert problem["loc"] == ("body", "workflow")
     assert "3 tasks at most" in problem["msg"]

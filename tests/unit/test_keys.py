@@ -16,7 +16,8 @@ def spelled(keys: Keys) -> list[str]:
     fixed = [
         value for name, value in vars(keys).items() if isinstance(value, str) and not name.startswith("_")
     ]
-    return [*fixed, keys.status(RUN), keys.run(RUN), keys.definition(RUN), keys.outcomes(RUN)]
+    run = keys.of(RUN)
+    return [*fixed, run.record, run.status, run.definition, run.outcomes]
 
 
 def test_with_one_partition_keys_are_spelled_as_documented() -> None:
@@ -27,10 +28,12 @@ def test_with_one_partition_keys_are_spelled_as_documented() -> None:
         "reports",
         "catalog",
     )
-    assert keys.status(RUN) == f"workflow:{RUN}"
-    assert keys.run(RUN) == f"run:{RUN}"
-    assert keys.definition(RUN) == f"run:{RUN}:definition"
-    assert keys.outcomes(RUN) == f"run:{RUN}:outcomes"
+    run = keys.of(RUN)
+    assert run.run_id == RUN
+    assert run.status == f"workflow:{RUN}"
+    assert run.record == f"run:{RUN}"
+    assert run.definition == f"run:{RUN}:definition"
+    assert run.outcomes == f"run:{RUN}:outcomes"
     assert keys.runs == "runs"
     assert {keys.runs_in(state) for state in RunState} == {f"runs:{state}" for state in RunState}
 

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millstream.errors import UnreadableMessageError
+from millstream.protocol.entries import Entry
+from millstream.protocol.keys import Keys
 from millstream.protocol.messages import TaskMessage, pack_task, unpack_task
+from millstream.states import TaskState
 from millstream.workflow import plan as planning
 from millstream.workflow.definition import WorkflowDefinition, normalise
 from millstream.workflow.plan import (
@@ -17,12 +21,14 @@ from millstream.workflow.plan import (
     WINDOW,
     CountDownParent,
     End,
+    EndEarly,
     Open,
     OpenedTask,
     Plan,
-    Skip,
     Step,
+    abandon,
     decide,
+    plan_of,
 )
 from trees import Stages, leaves, oracle, trees
 
@@ -87,7 +93,8 @@ class Engine:
                 self._left.update(counts)
                 for opened in tasks:
                     self._open(opened)
-            case Skip(ids):
+            case EndEarly(tasks, TaskState.SKIPPED, None, ""):
+                ids = [task.id for task in tasks]
                 assert 0 < len(ids) <= planning.CHUNK
                 assert {self.status[task_id] for task_id in ids} == {"pending"}
                 assert not self._written.intersection(ids)
@@ -102,27 +109,28 @@ class Engine:
                 self.ends.append("failed" if failed else "success")
 
     def _open(self, opened: OpenedTask) -> None:
-        task, end_at = opened.task, opened.following[-1].at if opened.following else opened.task.at
+        task, end_at = opened.task, opened.task.at + len(opened.following)
         assert len(opened.following) < planning.WINDOW
         ends_the_run = decide(self.plan, task.gate.index, end_at, failed=False) == [End(failed=False)]
         assert opened.last == ends_the_run
         self._write(pack_task(RUN, 1, opened))
 
     def _write(self, packed: bytes) -> None:
-        task_id = self._read(packed).id
+        task_id = self._read(packed).task.id
         assert task_id not in self._written
         self._written.add(task_id)
         self._messages.append(packed)
 
     def _read(self, packed: bytes) -> TaskMessage:
-        return unpack_task(b"1-1", [b"m", packed])
+        return unpack_task(Keys(0, 1), Entry("tasks", b"1-1", [b"m", packed])).message
 
     def _execute(self) -> None:
         message = self._read(self._messages.pop(self._rng.randrange(len(self._messages))))
-        assert self.status[message.id] == "pending"
-        assert {self.status[task_id] for task_id in self._before[message.id]} <= {"success"}
-        failed = message.id in self._failing
-        self.status[message.id] = "failed" if failed else "success"
+        task_id = message.task.id
+        assert self.status[task_id] == "pending"
+        assert {self.status[before] for before in self._before[task_id]} <= {"success"}
+        failed = task_id in self._failing
+        self.status[task_id] = "failed" if failed else "success"
         gate_ends = True
         if message.counts:
             gate_ends, failed = self._count_down(message.gate, failed)
@@ -229,7 +237,29 @@ def test_a_thousand_unreached_tasks_are_skipped_in_chunks_before_the_run_ends() 
     )
     *skips, end = steps
     assert end == End(failed=True)
-    assert [len(step.ids) for step in skips if isinstance(step, Skip)] == [CHUNK] * 10
+    assert [len(step.tasks) for step in skips if isinstance(step, EndEarly)] == [CHUNK] * 10
+
+
+@given(trees())
+def test_an_abandoned_run_ends_every_task_in_chunks_and_then_itself(workflow: Stages) -> None:
+    plan = Plan(canonical(workflow))
+    *ends, end = abandon(plan, "nobody knows")
+    assert end == End(failed=True, reason="nobody knows")
+    assert [task for step in ends if isinstance(step, EndEarly) for task in step.tasks] == [
+        t.spec for t in plan.tasks
+    ]
+    assert {(s.pending, s.running, s.reason) for s in ends if isinstance(s, EndEarly)} == {
+        (TaskState.SKIPPED, TaskState.FAILED, "nobody knows")
+    }
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [b"", b"{", b"7", b"null", b"[[]]", b'[{"type":"parallel"}]', b'[{"type":"parallel","tasks":[7]}]'],
+)
+def test_a_definition_that_cannot_be_read_says_so(definition: bytes) -> None:
+    with pytest.raises(UnreadableMessageError, match="definition"):
+        plan_of(definition)
 
 
 def test_a_chain_travels_in_windows() -> None:
@@ -241,9 +271,9 @@ def test_a_chain_travels_in_windows() -> None:
         (step,) = decide(plan, ROOT if at == SUBMITTED else 1, at, failed=False)
         assert isinstance(step, Open)
         (first,) = step.tasks
-        window = [first.task, *first.following]
+        window = [first.task.spec, *first.following]
         windows.append([task.id for task in window])
-        at = window[-1].at
+        at = first.task.at + len(first.following)
         assert first.last == (at == len(names) - 1)
     assert [len(window) for window in windows] == [WINDOW, WINDOW, 1]
     assert [name for window in windows for name in window] == names
@@ -276,4 +306,7 @@ def test_nested_counts_are_set_before_anything_below_them() -> None:
 
 def test_a_failed_child_of_a_parallel_gate_leaves_its_neighbours_alone() -> None:
     plan = Plan(canonical([stage("parallel", [stage("sequential", ["a", "b"]), "c"])]))
-    assert decide(plan, 2, 0, failed=True) == [Skip(("b",)), CountDownParent(1, failed=True)]
+    assert decide(plan, 2, 0, failed=True) == [
+        EndEarly((plan.tasks[1].spec,), TaskState.SKIPPED),
+        CountDownParent(1, failed=True),
+    ]

@@ -8,10 +8,13 @@ import orjson
 import pytest
 
 from millstream.errors import UnreadableMessageError
-from millstream.protocol.messages import Report
+from millstream.protocol.keys import Keys
+from millstream.protocol.references import FIRST_LIFE, EntryRef, Life
+from millstream.protocol.requests import GateCame, Request
+from millstream.workflow import plans
 from millstream.workflow.plan import Plan
-from scheduler import plans
-from scheduler.plans import Definitions, Plans
+from millstream.workflow.plans import Plans
+from scheduler.plans import PlansOfRuns
 
 
 def definition(name: str, tasks: int = 1) -> bytes:
@@ -20,8 +23,10 @@ def definition(name: str, tasks: int = 1) -> bytes:
     )
 
 
-def submission(run_id: str, text: bytes | None) -> Report:
-    return Report("workflows", b"1-0", run_id, 1, 0, -1, failed=False, definition=text)
+def submission(run_id: str, text: bytes | None) -> Request:
+    asked = GateCame(0, -1, failed=False, definition=text)
+    message = EntryRef(stream="workflows", entry=b"1-0")
+    return Request(run=Keys(0, 1).of(run_id), message=message, life=FIRST_LIFE, version=1, asked=asked)
 
 
 class Kept:
@@ -31,13 +36,13 @@ class Kept:
         self.texts = texts
         self.asked: list[str] = []
 
-    async def definition(self, run_id: str) -> bytes | None:
+    async def definition(self, run_id: str) -> tuple[Life, bytes | None]:
         self.asked.append(run_id)
-        return self.texts.get(run_id)
+        return FIRST_LIFE, self.texts.get(run_id)
 
 
-def opened(kept: Kept) -> Plans:
-    return Plans(cast("Any", kept), Definitions())
+def opened(kept: Kept) -> PlansOfRuns:
+    return PlansOfRuns(cast("Any", kept), Plans())
 
 
 async def test_runs_of_one_definition_share_a_plan() -> None:
@@ -65,7 +70,8 @@ async def test_a_definition_that_cannot_be_read_says_so_and_is_not_kept() -> Non
     known = opened(Kept(r1=b"{"))
     with pytest.raises(UnreadableMessageError):
         await known.of(submission("r1", None))
-    assert (await known.whole("r1")).tasks == []
+    assert known.of_damaged(b"{").tasks == []
+    assert known.of_damaged(None).tasks == []
 
 
 async def test_many_runs_of_large_definitions_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,11 +84,11 @@ async def test_many_runs_of_large_definitions_do_not_fill_the_memory(monkeypatch
     gc.collect()
     assert sum(len(plan.tasks) for plan in alive) <= 1000
     plan = cast("Plan", await known.of(submission("r0", None)))
-    assert [task.name for task in plan.tasks] == ["t0"] * 100, "what was let go is read again"
+    assert [task.spec.name for task in plan.tasks] == ["t0"] * 100, "what was let go is read again"
 
 
 async def test_one_definition_may_be_larger_than_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "MOST_BYTES", 10)
-    known = Definitions()
-    large = known.plan(definition("a", 100))
-    assert known.plan(definition("a", 100)) is large
+    known = Plans()
+    large = known.of(definition("a", 100))
+    assert known.of(definition("a", 100)) is large

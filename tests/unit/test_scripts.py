@@ -1,12 +1,15 @@
 import re
+from typing import Any, get_type_hints
 
 import pytest
 
+from millstream.protocol.calls import Call, Transition, script_name
+from millstream.protocol.every_call import CALLS
 from millstream.protocol.keys import Keys
-from millstream.protocol.transitions import TRANSITIONS, Transition, script_name
+from millstream.protocol.references import Reference, StepRef, TaskRef
 from millstream.scripts import loader as scripts
 
-HEADER = "-- EACH KEYS: status run\n-- EACH ARGV: {argv}\n-- REPLIES: done\nlocal function item()\nend\n"
+HEADER = "-- EACH KEYS: status record\n-- EACH ARGV: {argv}\n-- REPLIES: done\nlocal function item()\nend\n"
 KEYS = Keys(0, 1)
 CONTEXT = {
     "runners", "schedulers", "consumer", "retention_ms", "max_backlog",
@@ -19,8 +22,10 @@ def source(name: str) -> str:
 
 
 def body(name: str) -> str:
-    """What a transition does, its includes among it, without comments."""
-    return re.sub(r"--.*", "", scripts.load(name).source)
+    """What may answer an item: the script itself, and what decides for a step, without comments."""
+    own = source(name)
+    deciding = scripts.include_of("step") if " step" in own.split("INCLUDE:")[-1].split("\n")[0] else ""
+    return re.sub(r"--.*", "", own + deciding)
 
 
 def answered(source: str) -> set[str]:
@@ -34,25 +39,102 @@ def answered(source: str) -> set[str]:
     }
 
 
-def test_every_script_has_its_record_and_every_record_its_script() -> None:
-    assert sorted(script_name(transition) for transition in TRANSITIONS) == scripts.names()
+def test_every_script_has_its_call_and_every_call_its_script() -> None:
+    assert sorted(script_name(kind) for kind in CALLS) == scripts.names()
 
 
-def test_includes_are_no_transitions() -> None:
-    assert "licence" not in scripts.names()
+@pytest.mark.parametrize("kind", CALLS, ids=script_name)
+def test_a_script_lies_in_the_folder_that_its_calls_module_names(kind: type[Call]) -> None:
+    assert scripts.subjects()[script_name(kind)] == kind.__module__.rpartition(".")[2]
+
+
+def test_includes_are_no_scripts() -> None:
+    assert "step" not in scripts.names()
     assert "include" not in scripts.names()
 
 
-@pytest.mark.parametrize("transition", TRANSITIONS, ids=script_name)
-def test_a_record_has_the_fields_of_the_header_in_its_order(transition: type[Transition]) -> None:
-    assert transition._fields == scripts.load(script_name(transition)).fields
+@pytest.mark.parametrize("kind", CALLS, ids=script_name)
+def test_a_call_writes_what_its_header_names_in_its_order(kind: type[Call]) -> None:
+    script, item = scripts.load(script_name(kind)), filled(kind)
+    keys: list[Any] = []
+    argv: list[Any] = []
+    scripts.packer(kind).write([item, item], keys, argv)
+    scalars = [name for name in script.each_argv if name not in script.lists]
+    lists = [
+        word for name in script.each_argv if name in script.lists for word in (2, f"{name}1", f"{name}2")
+    ]
+    assert keys == list(script.each_keys) * 2
+    assert argv == [*scalars, *lists] * 2
 
 
-@pytest.mark.parametrize("transition", TRANSITIONS, ids=script_name)
-def test_a_field_that_the_header_stars_holds_a_list(transition: type[Transition]) -> None:
-    hints = transition.__annotations__
-    lists = {name for name, hint in hints.items() if "Sequence" in str(hint)}
-    assert lists == scripts.load(script_name(transition)).lists
+def filled(kind: type) -> Any:
+    """Make a call, or a reference, each of whose words is its own name."""
+    values: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        if isinstance(hint, type) and issubclass(hint, Reference):
+            values[name] = filled(hint)
+        else:
+            values[name] = [f"{name}1", f"{name}2"] if "Sequence" in str(hint) else name
+    return kind(**values)
+
+
+@pytest.mark.parametrize("kind", CALLS, ids=script_name)
+def test_a_field_that_the_header_stars_holds_a_list(kind: type[Call]) -> None:
+    lists = {name for name, hint in get_type_hints(kind).items() if "Sequence" in str(hint)}
+    assert lists == scripts.load(script_name(kind)).lists
+
+
+@pytest.mark.parametrize("kind", CALLS, ids=script_name)
+def test_every_field_of_a_call_is_sent(kind: type[Call]) -> None:
+    own = {
+        n for n, h in get_type_hints(kind).items() if not (isinstance(h, type) and issubclass(h, Reference))
+    }
+    assert own <= set(scripts.load(script_name(kind)).fields)
+
+
+def script_of(argv: str) -> scripts.Script:
+    return scripts.parse("x", HEADER.format(argv=argv))
+
+
+class Nested(Transition):
+    """A call with a reference."""
+
+    of: TaskRef
+    extra: str
+
+
+class Twice(Transition):
+    """A call in which two references have names in common."""
+
+    of: TaskRef
+    at: StepRef
+
+
+def test_a_name_is_found_in_a_reference_of_a_reference() -> None:
+    keys: list[Any] = []
+    argv: list[Any] = []
+    scripts.packer(Nested, script_of("run_id epoch extra")).write([filled(Nested)], keys, argv)
+    assert (keys, argv) == (["status", "record"], ["run_id", "epoch", "extra"])
+
+
+def test_a_name_that_a_call_lacks_is_refused() -> None:
+    with pytest.raises(ValueError, match="Nested has no nowhere"):
+        scripts.packer(Nested, script_of("nowhere"))
+
+
+def test_a_name_that_means_two_things_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Twice has two fields life: of\.life and at\.life"):
+        scripts.packer(Twice, script_of("life"))
+
+
+def test_an_include_that_uses_a_name_which_the_items_lack_is_refused() -> None:
+    with pytest.raises(ValueError, match="includes attempt, which uses epoch"):
+        scripts.parse("x", HEADER.format(argv="entry") + "-- INCLUDE: attempt\n")
+
+
+def test_a_call_says_what_it_is_about() -> None:
+    about = scripts.packer(Nested, script_of("extra")).about(filled(Nested))
+    assert about == {"run_id": "run_id", "id": "id", "stream": "stream", "entry": "entry"}
 
 
 @pytest.mark.parametrize("name", scripts.names())
@@ -90,13 +172,14 @@ def test_the_header_binds_the_names_of_a_call_and_of_an_item() -> None:
     )
     assert script.keys == ("tasks",)
     assert script.argv == ("runners", "consumer")
-    assert script.fields == ("status", "run", "entry", "ids", "rest")
+    assert script.fields == ("status", "record", "entry", "ids", "rest")
     assert script.lists == {"ids", "rest"}
     assert "local tasks = KEYS[1]\n" in script.source
     assert "local runners, consumer = ARGV[1], ARGV[2]\n" in script.source
-    assert "local k, a = 1, 2\n" in script.source
-    assert "local status, run = KEYS[k + 1], KEYS[k + 2]\nk = k + 2\n" in script.source
-    assert "local entry = ARGV[a + 1]\na = a + 1\nlocal ids = list()\nlocal rest = list()\n" in script.source
+    assert "local k, a, items = 1, 2, (#KEYS - 1) / 2\n" in script.source
+    assert "local status, record, entry, ids, rest\n" in script.source
+    assert "  status, record = KEYS[k + 1], KEYS[k + 2]\n  k = k + 2\n" in script.source
+    assert "  entry = ARGV[a + 1]\n  a = a + 1\n  ids = list()\n  rest = list()\n" in script.source
 
 
 @pytest.mark.parametrize("argv", ["ids* entry", "entry ids* life", "ids* life more*"])

@@ -14,7 +14,6 @@ class Shop:
 
     def __init__(self, size: int) -> None:
         self.slots: Slots[int] = Slots(size, self._run)
-        self.share = self.slots.share()
         self.running: set[int] = set()
         self.most = 0
         self.done: list[int] = []
@@ -49,8 +48,14 @@ class Shop:
 
     async def put(self, *jobs: int) -> None:
         for job in jobs:
-            assert await self.share.reserve(1, bool, 10) == 1
-            self.share.put(job)
+            with await self.slots.reserve(1, bool, 10) as reserved:
+                assert reserved.count == 1
+                self.slots.put(self, job, reserved.use())
+
+    def put_unreserved(self, *jobs: int) -> None:
+        with self.slots.take_none() as debt:
+            for job in jobs:
+                self.slots.put(self, job, debt.use())
 
 
 @pytest.fixture
@@ -76,8 +81,7 @@ async def test_as_many_jobs_run_as_there_are_slots(make: Make) -> None:
 @pytest.mark.parametrize("size", [1, 3, 20])
 async def test_never_more_jobs_run_than_there_are_slots_and_all_run(make: Make, size: int) -> None:
     shop = make(size)
-    for job in range(100):
-        shop.share.put(job)  # not reserved: all at once, which must not matter
+    shop.put_unreserved(*range(100))  # all at once, which must not matter
     await shop.until(lambda: len(shop.running) == size)
     for job in range(100):
         await shop.until(partial(shop.running.__contains__, job))
@@ -108,9 +112,9 @@ async def test_a_job_that_does_not_wait_runs_too() -> None:
             finished.set()
 
     slots: Slots[int] = Slots(7, run)
-    share = slots.share()
-    for job in range(1000):
-        share.put(job)
+    with slots.take_none() as debt:
+        for job in range(1000):
+            slots.put(slots, job, debt.use())
     async with asyncio.timeout(10):
         await finished.wait()
     assert sorted(done) == list(range(1000))
@@ -119,9 +123,32 @@ async def test_a_job_that_does_not_wait_runs_too() -> None:
 
 async def test_a_reservation_takes_what_is_free_and_no_more(make: Make) -> None:
     slots = make(3).slots
-    assert await slots.reserve(2, bool, 10) == 2
-    assert await slots.reserve(2, bool, 10) == 1
+    first, second = await slots.reserve(2, bool, 10), await slots.reserve(2, bool, 10)
+    assert (first.count, second.count) == (2, 1)
     assert slots.free == 0
+    with first, second:
+        first.use().give_back()
+    assert slots.free == 3, "what was not used is free again, and what was used and given back"
+
+
+async def test_a_slot_is_given_back_once(make: Make) -> None:
+    slots = make(2).slots
+    with await slots.reserve(1, bool, 10) as reserved:
+        slot = reserved.use()
+    assert slots.free == 1
+    slot.give_back()
+    slot.give_back()
+    assert slots.free == 2
+
+
+async def test_more_may_be_used_than_was_reserved_and_is_owed(make: Make) -> None:
+    slots = make(2).slots
+    with await slots.reserve(2, bool, 10) as reserved:
+        used = [reserved.use() for _ in range(3)]
+    assert slots.free == -1
+    for slot in used:
+        slot.give_back()
+    assert slots.free == 2
 
 
 async def test_a_reservation_waits_for_a_completion(make: Make) -> None:
@@ -131,25 +158,25 @@ async def test_a_reservation_waits_for_a_completion(make: Make) -> None:
     await shop.until(lambda: shop.running == {0})
     assert not waiting.done()
     shop.let_go(0)
-    assert await waiting == 1
+    assert (await waiting).count == 1
 
 
 async def test_a_reservation_ends_in_time(make: Make) -> None:
     slots = make(1).slots
-    assert await slots.reserve(1, bool, 10) == 1
-    assert await slots.reserve(1, bool, 0) == 0
+    assert (await slots.reserve(1, bool, 10)).count == 1
+    assert (await slots.reserve(1, bool, 0)).count == 0
 
 
 async def test_a_waiting_reservation_learns_that_it_should_stop(make: Make) -> None:
     slots, stop = make(1).slots, asyncio.Event()
-    assert await slots.reserve(1, stop.is_set, 10) == 1
-    waiting: asyncio.Task[int] = asyncio.create_task(slots.reserve(1, stop.is_set, 10))
-    await asyncio.sleep(0)
-    stop.set()
-    slots.wake_reservers()
-    assert await waiting == 0
-    slots.release(1)
-    assert await slots.reserve(1, stop.is_set, 10) == 0
+    with await slots.reserve(1, stop.is_set, 10) as reserved:
+        assert reserved.count == 1
+        waiting = asyncio.create_task(slots.reserve(1, stop.is_set, 10))
+        await asyncio.sleep(0)
+        stop.set()
+        slots.wake_waiting()
+        assert (await waiting).count == 0
+    assert (await slots.reserve(1, stop.is_set, 10)).count == 0
     assert slots.free == 1
 
 
@@ -164,8 +191,7 @@ async def test_closing_cancels_what_runs(make: Make) -> None:
 
 async def test_closing_drops_what_has_not_begun(make: Make) -> None:
     shop = make(1)
-    shop.share.put(0)
-    shop.share.put(1)
+    shop.put_unreserved(0, 1)
     await shop.until(lambda: shop.running == {0})
     await shop.slots.close()
     assert shop.running == set()
@@ -180,7 +206,12 @@ async def test_workers_are_not_more_than_the_work_needs() -> None:
         finished.put_nowait(job)
 
     slots: Slots[int] = Slots(100, run)
-    await _one_after_another(slots.share().put, finished.get)
+
+    def put(job: int) -> None:
+        with slots.take_free() as free:
+            slots.put(slots, job, free.use())
+
+    await _one_after_another(put, finished.get)
     assert len(workers) == 1
     await slots.close()
 
@@ -196,81 +227,83 @@ async def test_alone_waits_until_nothing_runs_and_nothing_else_is_given_out(make
     shop = make(3)
     await shop.put(0, 1)
     await shop.until(lambda: shop.running == {0, 1})
-    waiting = asyncio.create_task(shop.share.alone(bool, 10))
+    waiting = asyncio.create_task(shop.slots.alone(bool, 10))
     await asyncio.sleep(0)
-    assert await shop.slots.reserve(3, bool, 0) == 0
-    assert shop.slots.take_free() == 0
+    assert (await shop.slots.reserve(3, bool, 0)).count == 0
+    assert shop.slots.take_free().count == 0
     shop.let_go(0)
     await shop.until(lambda: shop.done == [0])
     assert not waiting.done()
     shop.let_go(1)
-    assert await waiting
-    assert await shop.slots.reserve(3, bool, 0) == 0
-    shop.share.put(2)
+    slot = await waiting
+    assert slot
+    assert (await shop.slots.reserve(3, bool, 0)).count == 0
+    shop.slots.put(shop, 2, slot)
     shop.let_go(2)
     await shop.until(lambda: 2 in shop.done)
-    shop.share.together()
-    assert await shop.slots.reserve(3, bool, 10) == 3
+    shop.slots.together()
+    assert (await shop.slots.reserve(3, bool, 10)).count == 3
 
 
 async def test_only_one_is_alone_at_a_time(make: Make) -> None:
     slots = make(2).slots
-    first, second = slots.share(), slots.share()
-    assert await first.alone(bool, 10)
-    waiting = asyncio.create_task(second.alone(bool, 10))
+    first = await slots.alone(bool, 10)
+    assert first
+    waiting = asyncio.create_task(slots.alone(bool, 10))
     await asyncio.sleep(0)
     assert not waiting.done()
-    first.release()
-    first.together()
-    assert await waiting
-    second.release()
-    second.together()
+    first.give_back()
+    slots.together()
+    second = await waiting
+    assert second
+    second.give_back()
+    slots.together()
     assert slots.free == 2
 
 
 async def test_whoever_waits_to_be_alone_learns_that_it_should_stop(make: Make) -> None:
     shop, stop = make(1), asyncio.Event()
     await shop.put(0)
-    waiting = asyncio.create_task(shop.share.alone(stop.is_set, 10))
+    waiting = asyncio.create_task(shop.slots.alone(stop.is_set, 10))
     await asyncio.sleep(0)
     stop.set()
-    shop.share.wake()
-    assert not await waiting
+    shop.slots.wake_waiting()
+    assert await waiting is None
     shop.let_go(0)
-    assert await shop.slots.reserve(1, bool, 10) == 1
+    assert (await shop.slots.reserve(1, bool, 10)).count == 1
 
 
-async def test_a_closed_share_gives_back_all_it_had_and_leaves_the_others_alone(make: Make) -> None:
-    shop = make(4)
-    other = shop.slots.share()
+async def test_an_owners_jobs_are_dropped_and_their_slots_free_and_the_others_go_on(make: Make) -> None:
+    shop = make(2)
     await shop.put(0)
-    assert await shop.share.reserve(1, bool, 10) == 1
-    assert await other.reserve(1, bool, 10) == 1
-    other.put(7)
+    with await shop.slots.reserve(1, bool, 10) as reserved:
+        shop.slots.put("other", 7, reserved.use())
+    shop.put_unreserved(1)
     await shop.until(lambda: shop.running == {0, 7})
-    await shop.share.close()
+    await shop.slots.drop(shop)
     assert shop.running == {7}
-    assert shop.slots.free == 3
+    assert shop.slots.free == 1
 
 
-async def test_a_closed_share_lets_run_what_may_not_be_cancelled(make: Make) -> None:
+async def test_what_may_not_be_cancelled_runs_on_in_its_slot(make: Make) -> None:
     shop = make(2)
     await shop.put(0, 1)
     await shop.until(lambda: shop.running == {0, 1})
-    await shop.share.close(lambda job: job == 0)
+    await shop.slots.drop(shop, lambda job: job == 0)
     assert shop.running == {1}
     assert shop.slots.free == 1
     shop.let_go(1)
-    assert await shop.slots.reserve(2, bool, 10) >= 1
+    assert (await shop.slots.reserve(2, bool, 10)).count >= 1
 
 
 async def test_who_wants_to_be_alone_does_not_wait_for_long_ones_for_ever(make: Make) -> None:
     shop = make(3)
     await shop.put(0)
     await shop.until(lambda: shop.running == {0})
-    assert await shop.share.alone(bool, 0)
+    slot = await shop.slots.alone(bool, 0)
+    assert slot
     assert shop.running == {0}
-    assert shop.slots.take_free() == 0, "but nothing new is started"
-    shop.share.release()
-    shop.share.together()
-    assert shop.slots.take_free() == 2
+    assert shop.slots.take_free().count == 0, "but nothing new is started"
+    slot.give_back()
+    shop.slots.together()
+    assert shop.slots.take_free().count == 2

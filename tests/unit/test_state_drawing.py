@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from docs.draw_states import diagram, main, page, unreached
 
+from docs.draw_states import diagram, main, page, unreached
 from millstream.states import RUN_EDGES, TASK_EDGES, Edge
 
 

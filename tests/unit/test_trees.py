@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.body import parse
 from millstream.workflow.definition import WorkflowDefinition, normalise
+from millstream.workflow.submission import parse
 from trees import Stages, leaves, oracle, random_workflow, trees
 
 STAGES: Stages = [

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.view import run_view, stage_status
+from millstream.protocol.record import RunRecord
 from millstream.states import ENDED_TASK, TaskState
-from millstream.store import RunRecord
+from millstream.store import KeptRun
 from runner.executor import success
 
 PENDING, RUNNING, SUCCESS, FAILED, SKIPPED, CANCELLED = TaskState
@@ -54,9 +55,14 @@ def test_a_stage_succeeds_only_when_all_its_children_do(children: list[TaskState
     assert (stage_status(children) == SUCCESS) == (set(children) == {SUCCESS})
 
 
-def record(**run: str) -> RunRecord:
-    return RunRecord(
-        run={"v": "1", "state": "running", "created": "1700000000000", **run},
+def record(**fields: str) -> RunRecord:
+    basic = {"v": "1", "state": "running", "created": "1700000000000"}
+    return RunRecord({name.encode(): text.encode() for name, text in (basic | fields).items()})
+
+
+def kept(**fields: str) -> KeptRun:
+    return KeptRun(
+        record=record(**fields),
         status={"a": "success", "a-2": "failed", "b": "pending", "c": "pending"},
         outcomes={
             "0": b'{"result": [1]}',
@@ -67,7 +73,7 @@ def record(**run: str) -> RunRecord:
 
 
 def test_a_run_is_shown_as_the_tree_of_its_definition() -> None:
-    view = run_view(RUN, record())
+    view = run_view(RUN, kept())
     assert (view.run_id, view.state, view.life, view.ended_at) == (RUN, "running", 1, None)
     assert view.created_at == "2023-11-14T22:13:20.000Z"
     assert [(stage.type, stage.status) for stage in view.workflow] == [
@@ -87,7 +93,7 @@ def test_a_result_that_was_kept_can_be_shown(depth: int) -> None:
     for _ in range(depth):
         value = [value]
     outcome = success(value)
-    run = record()
+    run = kept()
     run.outcomes["0"] = outcome.detail
     assert run_view(RUN, run).model_dump_json()
 
@@ -95,7 +101,7 @@ def test_a_result_that_was_kept_can_be_shown(depth: int) -> None:
 def test_an_attempts_record_is_shown_with_its_times() -> None:
     view = run_view(
         RUN,
-        record(
+        kept(
             state="failed",
             ended="1700000002000",
             life="2",

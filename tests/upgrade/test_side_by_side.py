@@ -10,6 +10,7 @@ from pathlib import Path
 from crash.house import LEASE, Room, expected, stage
 from fleet import Process, request
 from millstream.protocol.formats import NEWEST
+from millstream.protocol.record import STATE, VERSION, epoch_of
 from servers import wait_until
 from storm.clients import Submitter
 from trees import random_workflow
@@ -23,12 +24,13 @@ RUNS, RATE = 2000, 40.0  # as many as there is time for are submitted
 def formats(room: Room) -> dict[str, str]:
     """Every run that is kept, with its format."""
     return {
-        run_id: room.redis.hget(room.keys.run(run_id), "v") for run_id in room.redis.zrange("runs", 0, -1)
+        run_id: room.redis.hget(room.keys.of(run_id).record, VERSION)
+        for run_id in room.redis.zrange("runs", 0, -1)
     }
 
 
 def state_of(room: Room, run_id: str) -> str:
-    return str(room.redis.hget(room.keys.run(run_id), "state"))
+    return str(room.redis.hget(room.keys.of(run_id).record, STATE))
 
 
 def ended(room: Room, run_id: str) -> bool:
@@ -159,7 +161,7 @@ def test_what_only_the_newer_read_waits_for_them(room: Room, newer: Path) -> Non
     for newer_run in (run_id, unread):
         wait_until(partial(ended, room, newer_run), "the newer runs to end", 60)
         assert set(room.fleet.status(newer_run).values()) == {"success"}
-    assert room.redis.hget(room.keys.run(run_id), "e1") == "2", (
+    assert room.redis.hget(room.keys.of(run_id).record, epoch_of(1)) == "2", (
         "the lost execution was taken over by its version"
     )
     room.settled()

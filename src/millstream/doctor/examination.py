@@ -27,8 +27,8 @@ async def examine(settings: Settings, pause: Pause | None = None) -> Report:
     Between two looks lies half a lease: a sweep comes round every third.
     """
     store = Store(settings, "doctor")
+    audit = Audit(store.connector, [store.channel(keys) for keys in store.partitions])
     try:
-        audit = Audit(store)
         ledger = await _look(audit, store, None)
         looks = 1
         if ledger.evidence:
@@ -37,6 +37,7 @@ async def examine(settings: Settings, pause: Pause | None = None) -> Report:
             looks = 2
         return Report(list(ledger.checks.values()), looks)
     finally:
+        await audit.close()
         await store.close()
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.runs import judge_runs
 from millstream.protocol.keys import PARTITIONS, partition_of
-from millstream.redis.audit import FOR_EVER, Audit, Place
+from millstream.redis.audit import DAMAGED, FOR_EVER, Audit, Place
 from millstream.states import ENDED_RUN, RunState
 
 TOGETHER_MS: Final = 1000  # parts of a run expire at one time; read by one script, within a moment
@@ -22,7 +22,7 @@ async def look_at_keys(audit: Audit, partitions: Sequence[Partition]) -> None:
     for p in partitions:
         named = _engine_keys(p)
         owned.update(named)
-        for key, ttl in zip(named, await audit.ttls(named), strict=True):
+        for key, ttl in zip(named, await audit.ttls(p.keys, named), strict=True):
             if ttl >= 0:
                 seen = f"{key} expires in {ttl / 1000:.0f} s"
                 p.ledger.find("engine key expires", seen, evidence="expires", key=key)
@@ -53,9 +53,10 @@ def _by_partition(partitions: Sequence[Partition], names: Sequence[str]) -> tupl
         match = _RUN_ID.search(key)
         run_id = match[1] if match else ""
         p, runs, parts = found[partition_of(run_id, len(partitions)) if match else 0]
-        if match and key == p.keys.run(run_id):
+        run = p.keys.of(run_id)
+        if match and key == run.record:
             runs.append(run_id)
-        elif match and (key == p.keys.status(run_id) or key.startswith(p.keys.run(run_id) + ":")):
+        elif match and (key == run.status or key.startswith(f"{run.record}:")):
             parts[key] = run_id
         else:
             foreign += 1
@@ -67,6 +68,10 @@ async def _judge_runs(p: Partition, run_ids: Sequence[str]) -> None:
     for place in await p.audit.places(p.keys, run_ids):
         if place.state is None:  # it has expired since the walk came by, or it is no run
             _no_run(p, place)
+            continue
+        if place.state == DAMAGED:
+            seen = f"run {place.run_id}: the key of its record is of another type"
+            p.ledger.find("parts missing", seen, run_id=place.run_id)
             continue
         _listed(p, place)
         if place.state in ENDED_RUN:
@@ -81,7 +86,7 @@ async def _judge_runs(p: Partition, run_ids: Sequence[str]) -> None:
 
 
 def _no_run(p: Partition, place: Place) -> None:
-    key = p.keys.run(place.run_id)
+    key = p.keys.of(place.run_id).record
     if place.ttls.get(key) == FOR_EVER:
         seen = f"{key}: it has no state, so it is no run"
         p.ledger.find("key without TTL", seen, evidence="stays", key=key, run_id=place.run_id)
@@ -117,7 +122,7 @@ async def _judge_parts(p: Partition, parts: dict[str, str]) -> None:
     """Judge keys that belong to a run: one whose run is gone, and one without TTL of a run that has ended."""
     names = list(parts)
     states = await p.audit.states(p.keys, [parts[key] for key in names])
-    for key, ttl, state in zip(names, await p.audit.ttls(names), states, strict=True):
+    for key, ttl, state in zip(names, await p.audit.ttls(p.keys, names), states, strict=True):
         whose = "is gone" if state is None else f"has ended ({state})"
         about = {"key": key, "run_id": parts[key]}
         if ttl == FOR_EVER and (state is None or state in ENDED_RUN):

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from millstream.doctor.ledger import Ledger
 from millstream.protocol.keys import Keys
-from millstream.protocol.messages import TaskMessage
+from millstream.protocol.messages import Delivery
+from millstream.protocol.requests import Request
 from millstream.redis.audit import Audit
 from millstream.settings import Settings
 from millstream.states import ENDED_RUN, RunState
@@ -34,8 +35,12 @@ class Partition:
     deciding: set[str] = field(default_factory=set)
     messages: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
 
-    def cover(self, message: TaskMessage) -> None:
-        """Note that a task has a message, or a timer that will write one."""
-        self.covered.add(message.run_id)
-        of_run = self.messages.setdefault(message.run_id, {})
-        of_run[message.task] = max(of_run.get(message.task, (0, 0)), (message.life, message.epoch))
+    def cover(self, found: Delivery | Request) -> None:
+        """Remember that a task has a message, or a timer that will write one, or that a run has a request."""
+        if isinstance(found, Request):
+            self.deciding.add(found.run.run_id)
+            return
+        ref = found.ref
+        self.covered.add(found.run_id)
+        of_run = self.messages.setdefault(found.run_id, {})
+        of_run[ref.task] = max(of_run.get(ref.task, (0, 0)), (ref.life, ref.epoch))

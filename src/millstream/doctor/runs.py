@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
-from millstream.doctor.tree import Tree, WrongCount, number, plan_of
-from millstream.protocol.formats import OLDEST, is_newer
-from millstream.redis.audit import KeptRun
-from millstream.workflow.plan import Plan, Task
+from millstream.doctor.tree import Tree, WrongCount
+from millstream.errors import UnreadableMessageError
+from millstream.protocol.formats import is_newer
+from millstream.redis.audit import Examined
+from millstream.workflow.plan import Plan, Task, plan_of
 
 AT_ONCE: Final = 20  # runs a call: a run may have ten thousand tasks
 NAMED: Final = 5  # tasks of a run that a finding names
@@ -25,17 +27,20 @@ async def judge_runs(p: Partition, run_ids: Sequence[str]) -> None:
     """Judge those of these runs that have not ended."""
     for first in range(0, len(run_ids), AT_ONCE):
         for kept in await p.audit.runs(p.keys, run_ids[first : first + AT_ONCE]):
-            if kept.run.get(b"state", b"").decode() in OPEN_STATES:
+            if kept.damage:
+                seen = f"run {kept.run_id}: {kept.damage}"
+                p.ledger.find("parts missing", seen, run_id=kept.run_id)
+            elif kept.record.state in OPEN_STATES:
                 p.ledger.looked("runs")
-                if is_newer(number(kept.run, "v", OLDEST)):
+                if is_newer(kept.record.version):
                     p.ledger.note("runs", "some are of a newer version: not judged")
                 else:
                     _judge(p, kept)
 
 
-def _judge(p: Partition, kept: KeptRun) -> None:
+def _judge(p: Partition, kept: Examined) -> None:
     evidence = _fingerprint(kept)
-    plan = plan_of(kept.definition)
+    plan = _plan(kept.definition)
     missing = _missing(kept, plan)
     if missing:
         seen = f"run {kept.run_id}: {missing}"
@@ -53,22 +58,18 @@ def _judge(p: Partition, kept: KeptRun) -> None:
         _counts(p, kept, tree, evidence)
 
 
-def _messages(p: Partition, kept: KeptRun, open_tasks: Sequence[Task], evidence: str) -> None:
-    life = number(kept.run, "life", 1)
+def _messages(p: Partition, kept: Examined, open_tasks: Sequence[Task], evidence: str) -> None:
+    life = kept.record.life
     messages = p.messages.get(kept.run_id, {})
-    lost = [
-        task
-        for task in open_tasks
-        if messages.get(task.index) != (life, number(kept.run, f"e{task.index}", 1))
-    ]
+    lost = [task for task in open_tasks if messages.get(task.index) != (life, kept.record.epoch(task.index))]
     if lost or not open_tasks:
         seen = f"run {kept.run_id}, open and without a message: {_names(lost)}"
         p.ledger.find("task without message", seen, evidence, run_id=kept.run_id)
 
 
-def _counts(p: Partition, kept: KeptRun, tree: Tree, evidence: str) -> None:
-    p.ledger.looked("gates", sum(name[:1] == b"g" and name[1:].isdigit() for name in kept.run))
-    for wrong in tree.wrong_counts(kept.run):
+def _counts(p: Partition, kept: Examined, tree: Tree, evidence: str) -> None:
+    p.ledger.looked("gates", kept.record.gates())
+    for wrong in tree.wrong_counts(kept.record):
         about = {"run_id": kept.run_id, "gate": str(wrong.gate.index)}
         p.ledger.find("wrong count", f"run {kept.run_id}: {_described(wrong)}", evidence, **about)
 
@@ -79,7 +80,16 @@ def _described(wrong: WrongCount) -> str:
     return f"gate {wrong.gate.index} (parallel, from task {first} on) {counts}; not ended: {wrong.left}"
 
 
-def _missing(kept: KeptRun, plan: Plan | None) -> str:
+@lru_cache(maxsize=64)
+def _plan(definition: bytes | None) -> Plan | None:
+    """Make the plan of a definition; None when it is gone or cannot be read."""
+    try:
+        return plan_of(definition or b"")
+    except UnreadableMessageError:
+        return None
+
+
+def _missing(kept: Examined, plan: Plan | None) -> str:
     if not kept.status:
         return "its status map is gone"
     if kept.definition is None:
@@ -96,9 +106,9 @@ def _names(tasks: Sequence[Task]) -> str:
     return f"{named}{more}" or "no task"
 
 
-def _fingerprint(kept: KeptRun) -> str:
+def _fingerprint(kept: Examined) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for part in (kept.run, kept.status):
+    for part in (kept.record.fields, kept.status):
         for item in sorted(part.items()):
             digest.update(repr(item).encode())
     return digest.hexdigest()

@@ -10,8 +10,10 @@ from typing import Final, NamedTuple
 
 from millstream.doctor.partition import Partition
 from millstream.errors import NewerMessageError, UnreadableMessageError
+from millstream.protocol.entries import Entry, hints
 from millstream.protocol.keys import RUNNERS, SCHEDULERS
-from millstream.protocol.messages import hints, unpack_report, unpack_task
+from millstream.protocol.messages import unpack_task
+from millstream.protocol.requests import unpack_request
 from millstream.redis.audit import NOWHERE, EntryId, entry_id
 
 NOBODY_YET: Final = (0, 0)
@@ -42,7 +44,7 @@ async def look_at_streams(p: Partition) -> None:
 
 
 async def _without_group(p: Partition, group: _Group) -> None:
-    exists = await p.audit.ttls([group.stream]) != [NOWHERE]
+    exists = await p.audit.ttls(p.keys, [group.stream]) != [NOWHERE]
     if exists or p.set_up:
         seen = f"stream {group.stream} has no group {group.name}" if exists else f"no stream {group.stream}"
         p.ledger.find("group missing", seen, stream=group.stream, group=group.name)
@@ -86,10 +88,11 @@ async def _entries(p: Partition, group: _Group, last: EntryId, pending: dict[byt
 
 def _cover(p: Partition, group: _Group, entry: bytes, fields: list[bytes]) -> None:
     try:
+        found = Entry(group.stream, entry, fields)
         if group.stream == p.keys.tasks:
-            p.cover(unpack_task(entry, fields))
+            p.cover(unpack_task(p.keys, found))
         else:
-            p.deciding.add(unpack_report(group.stream, entry, fields).run_id)
+            p.deciding.add(unpack_request(p.keys, found).run.run_id)
     except UnreadableMessageError as error:
         if run_id := hints(fields).run_id:
             p.deciding.add(run_id)  # whoever reads it moves the run on

@@ -1,13 +1,14 @@
-"""Timers: each must be about a task that waits for it, and must have fired when it was due."""
+"""Timers: each must be about a run, or a task, that waits for it, and must have fired when it was due."""
 
 from typing import Final
 
 from millstream.doctor.partition import OPEN_STATES, Partition
 from millstream.doctor.runs import AT_ONCE
-from millstream.doctor.tree import number
 from millstream.errors import NewerMessageError, UnreadableMessageError
-from millstream.protocol.messages import TaskMessage, unpack_timer
-from millstream.redis.audit import KeptRun
+from millstream.protocol.messages import Delivery
+from millstream.protocol.record import HELD
+from millstream.protocol.timers import Timer, unpack_timer
+from millstream.redis.audit import Examined
 from millstream.states import TaskState
 
 OVERDUE_MS: Final = 5000  # timers fire within 50 ms of their time; an overload may take longer
@@ -22,24 +23,28 @@ async def look_at_timers(p: Partition) -> None:
 
 
 async def _judge(p: Partition, chunk: list[tuple[bytes, int]]) -> None:
-    messages = [(member, due, message) for member, due in chunk if (message := _message(p, member))]
-    run_ids = list({message.run_id for *_, message in messages})
+    timers = [(timer, due) for member, due in chunk if (timer := _timer(p, member))]
+    run_ids = list({timer.run.run_id for timer, _ in timers})
     runs = {kept.run_id: kept for kept in await p.audit.runs(p.keys, run_ids)}
-    for member, due, message in messages:
-        name = f"timer of run {message.run_id}, task {message.id}, epoch {message.epoch}"
-        about = {"run_id": message.run_id, "task": message.id, "timer": _text(member)}
-        if obsolete := _obsolete(message, runs[message.run_id]):
+    for timer, due in timers:
+        run_id, carries = timer.run.run_id, timer.carries
+        about = {"run_id": run_id, "timer": _text(timer.member)}
+        name = f"timer of run {run_id}"
+        if isinstance(carries, Delivery):
+            name += f", task {carries.task.id}, epoch {carries.ref.epoch}"
+            about["task"] = carries.task.id
+        if obsolete := _obsolete(timer, runs[run_id]):
             p.ledger.find("timer without run", f"{name}: {obsolete}", **about)
             continue
-        p.cover(message)
-        if due < p.now - OVERDUE_MS:
+        p.cover(carries)
+        if due < p.now - OVERDUE_MS and not runs[run_id].record.has(HELD):
             late = f"due {(p.now - due) / 1000:.1f} s ago"
             p.ledger.find("overdue timer", f"{name}: {late}", evidence=due, **about)
 
 
-def _message(p: Partition, member: bytes) -> TaskMessage | None:
+def _timer(p: Partition, member: bytes) -> Timer | None:
     try:
-        return unpack_timer(member)
+        return unpack_timer(p.keys, member)
     except NewerMessageError:
         return None
     except UnreadableMessageError as error:
@@ -51,18 +56,20 @@ def _text(member: bytes) -> str:
     return member.decode(errors="backslashreplace")
 
 
-def _obsolete(message: TaskMessage, kept: KeptRun) -> str:
+def _obsolete(timer: Timer, kept: Examined) -> str:
     """Tell why a timer will do nothing when it is due; empty when it will."""
-    state = kept.run.get(b"state", b"").decode()
-    if not kept.run:
+    record = kept.record
+    if not record:
         return "the run is gone"
-    if state not in OPEN_STATES:
-        return f"the run has ended ({state})"
-    life = number(kept.run, "life", 1)
-    if life != message.life:
-        return f"the run is in life {life}, the timer is of life {message.life}"
-    epoch = number(kept.run, f"e{message.task}", 1)
-    if epoch != message.epoch:
+    if record.state not in OPEN_STATES:
+        return f"the run has ended ({record.state})"
+    if record.life != timer.life:
+        return f"the run is in life {record.life}, the timer is of life {timer.life}"
+    if not isinstance(timer.carries, Delivery):
+        return ""
+    ref = timer.carries.ref
+    epoch = record.epoch(ref.task)
+    if epoch != ref.epoch:
         return f"the task's epoch is {epoch}"
-    status = kept.status.get(message.id.encode(), b"missing").decode()
+    status = kept.status.get(ref.id.encode(), b"missing").decode()
     return "" if status == TaskState.PENDING else f"the task is {status}"

@@ -1,11 +1,9 @@
 """What must be there for a run, told from its definition and what is recorded: pure functions."""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Final, NamedTuple
 
-import orjson
-
+from millstream.protocol.record import RunRecord
 from millstream.states import ENDED_TASK, TaskState
 from millstream.workflow.plan import Gate, Plan, Task
 
@@ -18,21 +16,6 @@ class WrongCount(NamedTuple):
     gate: Gate
     counted: int | None
     left: int
-
-
-def number(kept: Mapping[bytes, bytes], name: str, default: int) -> int:
-    """Read a number from a hash; -1, which is never right, for what is none."""
-    value = kept.get(name.encode(), b"%d" % default)
-    return int(value) if value.isdigit() else -1
-
-
-@lru_cache(maxsize=64)
-def plan_of(definition: bytes | None) -> Plan | None:
-    """Make the plan of a definition; None when it is gone or cannot be read."""
-    try:
-        return Plan(orjson.loads(definition or b""))
-    except (KeyError, TypeError, ValueError):
-        return None
 
 
 class Tree:
@@ -71,14 +54,12 @@ class Tree:
             else:
                 yield from self._open_below(child)
 
-    def wrong_counts(self, run: Mapping[bytes, bytes]) -> Iterator[WrongCount]:
+    def wrong_counts(self, record: RunRecord) -> Iterator[WrongCount]:
         """Find the gates whose counts are wrong, provided that no decision is on its way."""
         for gate in self._plan.gates:
-            name = f"g{gate.index}"
-            has_count = name.encode() in run
-            if not gate.counts or not (has_count or self._opened[gate.index]):
+            counted = record.left(gate.index)
+            if not gate.counts or (counted is None and not self._opened[gate.index]):
                 continue
-            counted = number(run, name, 0) if has_count else None
             left = sum(not self.has_ended(child) for child in gate.children)
             if counted != left:
                 yield WrongCount(gate, counted, left)

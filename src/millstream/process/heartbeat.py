@@ -19,7 +19,6 @@ from millstream.errors import NameLostError, RedisUnavailableError
 from millstream.process.lifecycle import Progress, Stop, until_available
 from millstream.process.membership import Member, Role
 from millstream.protocol.keys import Keys
-from millstream.protocol.upkeep import Beat
 from millstream.settings import Settings
 from millstream.store import Store
 
@@ -118,7 +117,7 @@ class Heartbeat:
                 members = [member for member in self._members if member.role.partition == keys.partition]
                 pause = lease / 3
                 try:
-                    beats = [Beat(member.role.beats, member.name) for member in members]
+                    beats = [member.beat() for member in members]
                     replies = await channel.exchange_twice(beats) if beats else []
                     for member, reply in zip(members, replies, strict=True):
                         if reply == "dead":

@@ -11,7 +11,8 @@ from typing import Final
 
 import structlog
 
-from millstream.errors import RedisUnavailableError
+from millstream.errors import DamagedDataError, RedisUnavailableError
+from millstream.waiting import until_answered
 
 log = structlog.get_logger()
 RETRY_SECONDS: Final = 0.5
@@ -72,20 +73,27 @@ async def until_available(
 
     Each try is progress of the loops that wait for it: liveness is not Redis.
     """
-    warned = False
-    while not stop:
+
+    def again() -> bool:
         for progress in loops:
             progress.mark()
-        try:
-            await prepare()
-        except RedisUnavailableError as error:
-            if not warned:
-                log.warning("waiting_for_redis", error=str(error))
-                warned = True
-            await stop.within(RETRY_SECONDS)
-        else:
-            return True
-    return False
+        return not stop
+
+    def tell(error: RedisUnavailableError, failures: int) -> None:
+        if not failures:
+            log.warning("waiting_for_redis", error=str(error))
+
+    def sleep(_seconds: float) -> Awaitable[bool]:
+        return stop.within(RETRY_SECONDS)
+
+    if stop:
+        return False
+    again()
+    try:
+        await until_answered(prepare, doing="starting", again=again, sleep=sleep, tell=tell)
+    except RedisUnavailableError:
+        return False
+    return True
 
 
 async def periodically(
@@ -93,7 +101,7 @@ async def periodically(
 ) -> None:
     """Call until asked to stop, the first time after `first` seconds; each call gives the seconds until the next.
 
-    While Redis is away that is logged, and the call made again after `retry_seconds`.
+    While Redis is away, or what it holds is damaged, that is logged, and the call made again after `retry_seconds`.
     """
     pause = first
     while not await stop.within(pause):
@@ -101,4 +109,7 @@ async def periodically(
             pause = await work()
         except RedisUnavailableError as error:
             log.warning("redis_unavailable", doing=doing, error=str(error))
+            pause = retry_seconds
+        except DamagedDataError as error:
+            log.error("damaged_data", doing=doing, error=str(error))
             pause = retry_seconds

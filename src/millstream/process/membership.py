@@ -1,4 +1,4 @@
-"""Who is there: the roles of processes in a partition, and a process's name in it (design, section 6)."""
+"""Who is there: the roles of processes in a partition, and a process's name in it (docs/architecture.md, "Who lives")."""
 
 import asyncio
 import os
@@ -10,9 +10,10 @@ import orjson
 
 from millstream import __version__
 from millstream.errors import NameLostError
+from millstream.protocol.calls import Transition
 from millstream.protocol.keys import RUNNERS, SCHEDULERS, Keys
-from millstream.protocol.transitions import Transition
-from millstream.protocol.upkeep import Join, Leave, LeaveGroup
+from millstream.protocol.process import Beat, Join, Leave, LeaveGroup
+from millstream.protocol.references import ProcessRef
 from millstream.redis.channel import Channel
 
 
@@ -27,9 +28,14 @@ class Role:
     group: str
     streams: tuple[str, ...]
 
+    def process(self, name: str) -> ProcessRef:
+        """Name a process of this role."""
+        return ProcessRef(beats=self.beats, about=self.about, name=name)
+
     def leave_group(self, name: str) -> list[Transition]:
         """Delete a name's consumers, where nothing is pending for them."""
-        return [LeaveGroup(stream, self.beats, self.group, name) for stream in self.streams]
+        process = self.process(name)
+        return [LeaveGroup(process=process, stream=stream, group=self.group) for stream in self.streams]
 
 
 def runner_role(keys: Keys) -> Role:
@@ -63,17 +69,25 @@ class Member:
         self._lost = asyncio.Event()
         self._leaving = False
 
+    @property
+    def process(self) -> ProcessRef:
+        """The process, as calls name it."""
+        return self.role.process(self.name)
+
     async def join(self, channel: Channel) -> None:
         """Give the first beat; it comes before the first read. Raises RedisUnavailableError."""
-        role = self.role
-        about = {"v": 1, "role": role.name, "host": socket.gethostname(), "pid": os.getpid()}
+        about = {"v": 1, "role": self.role.name, "host": socket.gethostname(), "pid": os.getpid()}
         text = orjson.dumps(about | {"version": __version__})
-        await channel.exchange_twice([Join(role.beats, role.about, self.name, text)])
+        await channel.exchange_twice([Join(process=self.process, text=text)])
+
+    def beat(self) -> Beat:
+        """Give the call that renews the name."""
+        return Beat(process=self.process)
 
     async def leave(self, channel: Channel) -> None:
         """Take the name away, then the consumers that have nothing pending. Raises RedisUnavailableError."""
         self._leaving = True  # a beat that comes now finds no name, and that is no loss
-        await channel.exchange_twice([Leave(self.role.beats, self.role.about, self.name)])
+        await channel.exchange_twice([Leave(process=self.process)])
         await channel.exchange_twice(self.role.leave_group(self.name))
 
     def declared_dead(self) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Iterable
 
 from millstream.process.lifecycle import Stop, periodically
 from millstream.process.membership import Member, Role, api_role
-from millstream.protocol.upkeep import Beat
 from millstream.redis.channel import Channel
 from millstream.store import Store
 
@@ -35,7 +34,7 @@ class Presence:
 
     async def _beat(self, channel: Channel, role: Role) -> None:
         member = self._members.get(role.partition)
-        if member is None or await channel.exchange_twice([Beat(role.beats, member.name)]) == ["dead"]:
+        if member is None or await channel.exchange_twice([member.beat()]) == ["dead"]:
             self._members[role.partition] = member = Member(role)
             await member.join(channel)
 

@@ -9,7 +9,7 @@ leaves to others; that happens when an old process starts after runs of the new 
 from typing import Final
 
 OLDEST: Final = 1  # that this version reads and writes: at least the newest of the version before it
-NEWEST: Final = 1  # raised by a change of messages or of a run's record that an older version would misread
+NEWEST: Final = 2  # raised by a change of messages or of a run's record that an older version would misread
 
 
 def is_known(version: object) -> bool:

@@ -1,4 +1,4 @@
-"""The only place that spells a Redis key (design, section 4).
+"""The only place that spells a Redis key; docs/architecture.md, "Keys", lists them.
 
 With one partition keys are spelled as documented. With more, each bears a hash tag in front, so that a
 partition lives in one Redis Cluster slot and a script, which touches one partition only, may run there.
@@ -9,6 +9,7 @@ from functools import cache
 from typing import Final
 from uuid import UUID
 
+from millstream.protocol.references import RunRef
 from millstream.states import RunState
 
 SLOTS: Final = 16_384
@@ -71,18 +72,13 @@ class Keys:
         """Name the zset that lists the runs in a state."""
         return f"{self._prefix}runs:{state}"
 
-    def status(self, run_id: str) -> str:
-        """Hash: task id → status, exactly that and nothing else."""
-        return f"{self._prefix}workflow:{run_id}"
-
-    def run(self, run_id: str) -> str:
-        """Hash: state, life, times, gates, epochs, attempt records."""
-        return f"{self._prefix}run:{run_id}"
-
-    def definition(self, run_id: str) -> str:
-        """Name the string that holds the definition as JSON."""
-        return f"{self._prefix}run:{run_id}:definition"
-
-    def outcomes(self, run_id: str) -> str:
-        """Hash: task number → JSON of its result or error; made only when there is one."""
-        return f"{self._prefix}run:{run_id}:outcomes"
+    def of(self, run_id: str) -> RunRef:
+        """Name the keys of a run, which are made and expire together."""
+        record = f"{self._prefix}run:{run_id}"  # hash: see `protocol.record`
+        return RunRef(
+            run_id=run_id,
+            record=record,
+            status=f"{self._prefix}workflow:{run_id}",  # hash: task id → status, that and nothing else
+            definition=f"{record}:definition",  # string: the canonical stages as JSON
+            outcomes=f"{record}:outcomes",  # hash: task number → JSON of its result or error, when there is one
+        )

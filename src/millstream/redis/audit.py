@@ -11,59 +11,31 @@ from typing import Any, Final, NamedTuple
 from redis import exceptions
 from redis.asyncio import RedisCluster
 
-from millstream.errors import ConfigurationError
+from millstream.errors import ConfigurationError, DamagedDataError
+from millstream.protocol.calls import Reading
 from millstream.protocol.keys import PARTITIONS, Keys
-from millstream.redis.connector import unavailable_as_ours
+from millstream.protocol.read import ReadClock, ReadPlaces, ReadRun, ReadStates, ReadTtl
+from millstream.protocol.record import RunRecord
+from millstream.redis.channel import Channel, pairs, sound
+from millstream.redis.connector import Connector, unavailable_as_ours
 from millstream.states import RunState
-from millstream.store import Store
 
 CHUNK: Final = 100  # entries, members or runs a call
-_READ_RUNS: Final = """
-local found = {}
-for n = 1, #KEYS, 3 do
-  found[#found + 1] = {redis.call('HGETALL', KEYS[n]), redis.call('HGETALL', KEYS[n + 1]), redis.call('GET', KEYS[n + 2])}
-end
-return found
-"""
-_READ_STATES: Final = """
-local found = {}
-for n = 1, #KEYS do found[n] = {redis.call('EXISTS', KEYS[n]), redis.call('HGET', KEYS[n], 'state')} end
-return found
-"""
-_READ_PLACES: Final = """
-local indices, parts, found = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
-local k = indices
-for n = 3, #ARGV do
-  local place = {redis.call('HGET', KEYS[k + 1], 'state')}
-  for p = 1, parts do place[#place + 1] = redis.call('PTTL', KEYS[k + p]) end
-  for i = 1, indices do place[#place + 1] = redis.call('ZSCORE', KEYS[i], ARGV[n]) end
-  found[#found + 1] = place
-  k = k + parts
-end
-return found
-"""
-_READ_TTLS: Final = """
-local found = {}
-for n = 1, #KEYS do found[n] = redis.call('PTTL', KEYS[n]) end
-return found
-"""
-_READ_CLOCK: Final = """
-local clock = redis.call('TIME')
-return clock[1] * 1000 + math.floor(clock[2] / 1000)
-"""
 EntryId = tuple[int, int]
+DAMAGED: Final = "damaged"  # instead of a run's state: its record is none
 NOWHERE: Final = -2  # PTTL of a key that does not exist
 FOR_EVER: Final = -1  # PTTL of a key that does not expire
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRun:
-    """A run's hash, its status map and its definition, read at one instant."""
+class Examined:
+    """A run's record, its status map and its definition, read at one instant."""
 
     run_id: str
-    run: dict[bytes, bytes]
+    record: RunRecord
     status: dict[bytes, bytes]
     definition: bytes | None
+    damage: str = ""  # what was found where it should be; then there is nothing else
 
 
 class Place(NamedTuple):
@@ -100,7 +72,7 @@ def _asking() -> Iterator[None]:
     try:
         with unavailable_as_ours():
             yield
-    except exceptions.ResponseError as error:
+    except (exceptions.ResponseError, DamagedDataError) as error:
         raise ConfigurationError(f"Redis refuses what the doctor reads: {error}") from error
 
 
@@ -112,8 +84,10 @@ async def _ask(command: Awaitable[Any]) -> Any:
 class Audit:
     """Reads one Redis. Each method raises RedisUnavailableError, and ConfigurationError for what Redis refuses."""
 
-    def __init__(self, store: Store) -> None:
-        self._client: Any = store.connector.client
+    def __init__(self, connector: Connector, channels: Sequence[Channel]) -> None:
+        """`channels` has one a partition; they are closed with the audit."""
+        self._client: Any = connector.client
+        self._channels = channels
         self.clustered = isinstance(self._client, RedisCluster)
 
     async def servers(self) -> dict[str, dict[str, Any]]:
@@ -132,7 +106,8 @@ class Audit:
 
     async def clock(self, keys: Keys) -> int:
         """Give the clock of the server that holds a partition, in milliseconds."""
-        return int(await _ask(self._client.eval(_READ_CLOCK, 1, keys.tasks)))
+        (now,) = sound(await self._read(keys, [ReadClock(key=keys.tasks)]))
+        return int(now)
 
     async def beats(self, beats: str) -> dict[str, int]:
         """Give the last beat of each process, in milliseconds."""
@@ -195,39 +170,43 @@ class Audit:
                 return
             first = f"({found[-1][0].decode()}"
 
-    async def runs(self, keys: Keys, run_ids: Sequence[str]) -> list[KeptRun]:
+    async def runs(self, keys: Keys, run_ids: Sequence[str]) -> list[Examined]:
         """Read some runs of a partition, each at one instant."""
-        parts = [key for run in run_ids for key in (keys.run(run), keys.status(run), keys.definition(run))]
-        found = await self._eval(_READ_RUNS, parts) if parts else []
-        return [
-            KeptRun(run_id, _pairs(run), _pairs(status), definition)
-            for run_id, (run, status, definition) in zip(run_ids, found, strict=True)
-        ]
+        found = await self._read(keys, [ReadRun(run=keys.of(run_id)) for run_id in run_ids])
+        return [_examined(run_id, parts) for run_id, parts in zip(run_ids, found, strict=True)]
 
     async def states(self, keys: Keys, run_ids: Sequence[str]) -> list[str | None]:
         """Give the states of some runs: None for one that does not exist, empty when it has none."""
-        found = await self._eval(_READ_STATES, [keys.run(run_id) for run_id in run_ids]) if run_ids else []
-        return [(state or b"").decode() if exists else None for exists, state in found]
+        items = [ReadStates(record=keys.of(run_id).record) for run_id in run_ids]
+        return [_state(found) for found in await self._read(keys, items)]
 
     async def places(self, keys: Keys, run_ids: Sequence[str]) -> list[Place]:
         """Look where some runs of a partition stand."""
-        if not run_ids:
-            return []
-        indices = [keys.runs, *map(keys.runs_in, RunState)]
-        parts = [(keys.run(i), keys.status(i), keys.definition(i), keys.outcomes(i)) for i in run_ids]
-        names = [*indices, *(key for of_one in parts for key in of_one)]
-        found = await self._eval(_READ_PLACES, names, len(indices), len(parts[0]), *run_ids)
+        indices = {f"runs_{state}": keys.runs_in(state) for state in RunState}
+        runs = [keys.of(run_id) for run_id in run_ids]
+        found = await self._read(keys, [ReadPlaces(run=run, runs=keys.runs, **indices) for run in runs])
         places = []
-        for run_id, of_one, (state, *rest) in zip(run_ids, parts, found, strict=True):
-            ttls = {key: ttl for key, ttl in zip(of_one, rest, strict=False) if ttl != NOWHERE}
-            listed = zip(indices, rest[len(of_one) :], strict=True)
+        for run, parts in zip(runs, found, strict=True):
+            if isinstance(parts, DamagedDataError):
+                places.append(Place(run.run_id, DAMAGED, {}, frozenset()))
+                continue
+            state, ttls, scores = parts
+            keyed = zip((run.record, run.status, run.definition, run.outcomes), ttls, strict=True)
+            listed = zip((keys.runs, *indices.values()), scores, strict=True)
             known = state.decode(errors="replace") if state else None
-            places.append(Place(run_id, known, ttls, frozenset(i for i, score in listed if score)))
+            places.append(
+                Place(
+                    run.run_id,
+                    known,
+                    {key: ttl for key, ttl in keyed if ttl != NOWHERE},
+                    frozenset(index for index, score in listed if score),
+                )
+            )
         return places
 
-    async def ttls(self, names: Sequence[str]) -> list[int]:
-        """Give the times to live of some keys of one partition, in milliseconds."""
-        return [int(ttl) for ttl in await self._eval(_READ_TTLS, names)] if names else []
+    async def ttls(self, keys: Keys, names: Sequence[str]) -> list[int]:
+        """Give the times to live of some keys of a partition, in milliseconds."""
+        return [int(ttl) for ttl in sound(await self._read(keys, [ReadTtl(key=name) for name in names]))]
 
     async def keys(self) -> AsyncIterator[list[str]]:
         """Walk the whole key space; a key may come more than once."""
@@ -241,12 +220,30 @@ class Audit:
                     chunk = []
         yield chunk
 
-    async def _eval(self, script: str, names: Sequence[str], *arguments: str | int) -> Any:
-        return await _ask(self._client.eval(script, len(names), *names, *arguments))
+    async def _read(self, keys: Keys, items: Sequence[Reading]) -> list[Any]:
+        if not items:
+            return []
+        with _asking():
+            return await self._channels[keys.partition].read(items)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels:
+            await channel.close()
 
 
-def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _examined(run_id: str, parts: Any) -> Examined:
+    if isinstance(parts, DamagedDataError):
+        return Examined(run_id, RunRecord({}), {}, None, str(parts))
+    record, status, _, definition = parts
+    return Examined(run_id, RunRecord(pairs(record)), pairs(status), definition)
+
+
+def _state(found: Any) -> str | None:
+    if isinstance(found, DamagedDataError):
+        return DAMAGED
+    exists, state = found
+    return (state or b"").decode(errors="replace") if exists else None
 
 
 def _chunks(found: list[tuple[bytes, int]]) -> Iterator[list[tuple[bytes, int]]]:

@@ -1,4 +1,4 @@
-"""From one URL to connections: standalone, Sentinel or Cluster (design, section 8).
+"""From one URL to connections: standalone, Sentinel or Cluster (README, "Settings").
 
 What happens all the time goes over wires (`wire.py`), with the client's own retries off: a retried read
 would lose entries silently, and the engine's calls are made to be sent again. What is rare goes through

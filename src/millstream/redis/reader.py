@@ -8,16 +8,16 @@ leaves out what is held.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 from redis import exceptions
 
 from millstream.errors import RedisUnavailableError
-from millstream.process.lifecycle import Progress
-from millstream.redis.channel import backoff
+from millstream.protocol.entries import Entry
 from millstream.redis.connector import ANSWER_SECONDS, Connector, unavailable_as_ours
 from millstream.redis.wire import Wire, packed, raised
+from millstream.waiting import backoff
 
 log = structlog.get_logger()
 Holds = Callable[[str, bytes], bool]
@@ -25,14 +25,6 @@ Holds = Callable[[str, bytes], bool]
 # allowed; a scheduler its decisions on their way.
 MOST_PENDING: Final = 30_000
 MARGIN_SECONDS: Final = 2.0  # how much longer than BLOCK an answer may take before the connection is given up
-
-
-class Entry(NamedTuple):
-    """A stream entry, fields flat as Redis gives them; none when it was deleted while it was pending."""
-
-    stream: str
-    id: bytes
-    fields: list[bytes]
 
 
 class GroupReader:
@@ -45,18 +37,18 @@ class GroupReader:
         group: str,
         consumer: str,
         block_ms: int,
-        progress: Progress,
+        mark: Callable[[], None],
     ) -> None:
         self._connector = connector
         self._streams = tuple(streams)
         self._group = group
         self._consumer = consumer
         self._block_ms = block_ms
-        self._progress = progress
+        self._mark = mark
         self._wire: Wire | None = None
         self._client_id = 0
         self._recovering = False
-        self._looked = 0.0  # when own pending entries were last compared with what is held
+        self._compared = 0.0  # when own pending entries were last compared with what is held
         self._failures = 0
         self._stopping = asyncio.Event()
 
@@ -66,7 +58,7 @@ class GroupReader:
         `holds` tells whether the caller is working on an entry, by its stream and id: ids are unique in one
         stream only.
         """
-        self._progress.mark()
+        self._mark()
         if self._stopping.is_set():
             return []
         try:
@@ -75,7 +67,7 @@ class GroupReader:
             await self._failed(error)
         return []
 
-    async def look(self, holds: Holds) -> list[Entry]:
+    async def not_held(self, holds: Holds) -> list[Entry]:
         """Give own pending entries that the caller does not hold, and read nothing new, when that is due."""
         if not self._recovering and not self._is_due():
             return []
@@ -83,7 +75,7 @@ class GroupReader:
         return await self.read(1, holds, block=False)
 
     def _is_due(self) -> bool:
-        return time.monotonic() - self._looked > self._block_ms / 1000
+        return time.monotonic() - self._compared > self._block_ms / 1000
 
     async def _read(self, count: int, holds: Holds, *, block: bool) -> list[Entry]:
         try:
@@ -111,7 +103,7 @@ class GroupReader:
     async def _own_pending(self, holds: Holds) -> list[Entry]:
         entries = await self._exchange(MOST_PENDING, "0", block=False)
         self._recovering = False
-        self._looked = time.monotonic()
+        self._compared = time.monotonic()
         return [entry for entry in entries if not holds(entry.stream, entry.id)]
 
     async def _exchange(self, count: int, after: str, *, block: bool) -> list[Entry]:
@@ -161,7 +153,7 @@ class GroupReader:
         except RedisUnavailableError as error:
             log.warning("redis_unavailable", doing="stopping", error=str(error))
 
-    async def unseen(self, holds: Holds) -> list[Entry]:
+    async def left_pending(self, holds: Holds) -> list[Entry]:
         """Give, after a stop, own pending entries that no read has shown. Raises RedisUnavailableError."""
         self._recovering = True
         return await self._read(MOST_PENDING, holds, block=False)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, FailFast, Field, Tag
 
 from millstream.errors import InvalidDefinitionError
+from millstream.workflow.spec import TaskNumber, TaskSpec
 
 MAX_DEPTH = 32  # stages within stages; deeper is refused
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -93,8 +94,8 @@ def _tasks(stages: list[Stage]) -> Iterator[tuple[Location, str, str | None]]:
             yield location, entry, None
 
 
-def assign_ids(definition: WorkflowDefinition, max_tasks: int) -> list[tuple[str, str]]:
-    """(name, id) of every task in document order. Explicit ids are taken first (design, section 3).
+def specify(definition: WorkflowDefinition, max_tasks: int) -> list[TaskSpec]:
+    """Give every task its number and id, in document order. Explicit ids are taken first (README, "Workflows").
 
     Raises InvalidDefinitionError: nested too deep, more than `max_tasks` tasks, an explicit id used twice.
     """
@@ -110,31 +111,38 @@ def assign_ids(definition: WorkflowDefinition, max_tasks: int) -> list[tuple[str
                 )
             taken.add(explicit)
     following: dict[str, int] = {}
-    named = []
-    for name, explicit in tasks:
+    specs = []
+    for number, (name, explicit) in enumerate(tasks):
         chosen = explicit
         while chosen is None:
             n = following[name] = following.get(name, 0) + 1
             candidate = name if n == 1 else f"{name}-{n}"
             chosen = None if candidate in taken else candidate
         taken.add(chosen)
-        named.append((name, chosen))
-    return named
+        specs.append(TaskSpec(number=TaskNumber(number), id=chosen, name=name))
+    return specs
 
 
-def canonical(definition: WorkflowDefinition, named: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Write the canonical stages of a definition whose ids were assigned."""
-    following = iter(named)
+def canonical(definition: WorkflowDefinition, specs: Iterable[TaskSpec]) -> list[dict[str, Any]]:
+    """Write the canonical stages of a definition whose tasks were specified; `spec_of` reads a task of them."""
+    following = iter(specs)
 
     def write(entry: Any) -> Any:
         if isinstance(entry, Stage):
             return {"type": entry.type, "tasks": [write(child) for child in entry.tasks]}
-        name, chosen = next(following)
-        return name if chosen == name else {"task": name, "id": chosen}
+        spec = next(following)
+        return spec.name if spec.id == spec.name else {"task": spec.name, "id": spec.id}
 
     return [write(stage) for stage in definition.workflow]
 
 
+def spec_of(entry: Any, number: int) -> TaskSpec:
+    """Read a task as `canonical` writes it. Raises KeyError and TypeError for what is none."""
+    if isinstance(entry, str):
+        return TaskSpec(number=TaskNumber(number), id=entry, name=entry)
+    return TaskSpec(number=TaskNumber(number), id=entry["id"], name=entry["task"])
+
+
 def normalise(definition: WorkflowDefinition, max_tasks: int) -> list[dict[str, Any]]:
-    """Write the canonical stages, every id decided. Raises InvalidDefinitionError as `assign_ids` does."""
-    return canonical(definition, assign_ids(definition, max_tasks))
+    """Write the canonical stages, every id decided. Raises InvalidDefinitionError as `specify` does."""
+    return canonical(definition, specify(definition, max_tasks))

@@ -1,7 +1,7 @@
 """The planner: what happens next, as a pure function of (definition, gate that ended, outcome).
 
 A definition is a tree: leaves are tasks, inner nodes are gates, the root is a sequential gate over the
-stages (design, section 3). A gate with one child is sequential, whatever it was called: there is
+stages (docs/architecture.md, "A tree of gates"). A gate with one child is sequential, whatever it was called: there is
 nothing to count. A decision is a list of steps, each at most `CHUNK` pieces of work, which the scheduler
 applies in order and may resume after any of them.
 """
@@ -9,6 +9,13 @@ applies in order and may resume after any of them.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+
+import orjson
+
+from millstream.errors import UnreadableMessageError
+from millstream.states import TaskState
+from millstream.workflow.definition import spec_of
+from millstream.workflow.spec import TaskSpec
 
 T = TypeVar("T")
 CHUNK: Final = 100  # gates and tasks a step: a script's work is bounded
@@ -19,13 +26,21 @@ SUBMITTED: Final = -1  # the position "before the first child": a submission is 
 
 @dataclass(slots=True)
 class Task:
-    """A leaf: `at` is its position within its gate, `index` its number in document order."""
+    """A leaf: `at` is its position within its gate."""
 
-    index: int
-    id: str
-    name: str
+    spec: TaskSpec
     gate: "Gate"
     at: int
+
+    @property
+    def index(self) -> int:
+        """Its number in document order."""
+        return self.spec.number
+
+    @property
+    def id(self) -> str:
+        """What the status map shows."""
+        return self.spec.id
 
 
 @dataclass(slots=True)
@@ -63,7 +78,7 @@ class OpenedTask:
     """A task to write a message for: what follows it within its sequence rides along."""
 
     task: Task
-    following: tuple[Task, ...] = ()
+    following: tuple[TaskSpec, ...] = ()
     last: bool = False
 
 
@@ -76,10 +91,16 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
-    """Mark tasks that will never be reached."""
+class EndEarly:
+    """End tasks that have not ended, whoever works on them: those that are pending in one state, running ones in another.
 
-    ids: tuple[str, ...]
+    Without a state they are left alone. `reason` is kept as the error of those that fail.
+    """
+
+    tasks: tuple[TaskSpec, ...]
+    pending: TaskState | None
+    running: TaskState | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +113,17 @@ class CountDownParent:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End the run."""
+    """End the run. With a reason, nobody can say what else would follow."""
 
     failed: bool
+    reason: str = ""
 
 
-Step = Open | Skip | CountDownParent | End
+Step = Open | EndEarly | CountDownParent | End
 
 
 class Plan:
-    """A definition made ready for deciding: its gates and tasks by number."""
+    """A definition made ready for deciding: its gates and tasks by number. `plan_of` makes it."""
 
     def __init__(self, stages: list[Any]) -> None:
         """Take the canonical stages that `definition.normalise` writes."""
@@ -113,15 +135,24 @@ class Plan:
         gate = Gate(len(self.gates), stage["type"], parent, at)
         self.gates.append(gate)
         for position, entry in enumerate(stage["tasks"]):
-            if isinstance(entry, str):
-                entry = {"task": entry, "id": entry}  # noqa: PLW2901 (the short form)
-            if "task" in entry:
-                child: Task | Gate = Task(len(self.tasks), entry["id"], entry["task"], gate, position)
-                self.tasks.append(child)  # type: ignore[arg-type]
-            else:
-                child = self._grow(entry, gate, position)
-            gate.children.append(child)
+            if isinstance(entry, dict) and "tasks" in entry:
+                gate.children.append(self._grow(entry, gate, position))
+                continue
+            task = Task(spec_of(entry, len(self.tasks)), gate, position)
+            self.tasks.append(task)
+            gate.children.append(task)
         return gate
+
+
+def plan_of(definition: bytes) -> Plan:
+    """Make the plan of a definition as it is kept; the one way from the one to the other.
+
+    Raises UnreadableMessageError.
+    """
+    try:
+        return Plan(orjson.loads(definition))
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UnreadableMessageError(f"a definition cannot be read: {error!r}") from error
 
 
 def decide(plan: Plan, gate: int, at: int, failed: bool) -> list[Step]:
@@ -132,11 +163,21 @@ def decide(plan: Plan, gate: int, at: int, failed: bool) -> list[Step]:
     return _advance(ended, at, failed)
 
 
+def abandon(plan: Plan, reason: str) -> list[Step]:
+    """End a run of which nobody can say what follows: what is pending is skipped, what runs has failed."""
+    ends = [
+        EndEarly(tuple(chunk), TaskState.SKIPPED, TaskState.FAILED, reason)
+        for chunk in _chunks([task.spec for task in plan.tasks])
+    ]
+    return [*ends, End(failed=True, reason=reason)]
+
+
 def _advance(gate: Gate, at: int, failed: bool) -> list[Step]:
     """Go on in a sequence after its child at `at`: the next one, or its end."""
     if failed:
-        unreached = [task.id for child in gate.children[at + 1 :] for task in _leaves(child)]
-        return [*(Skip(tuple(chunk)) for chunk in _chunks(unreached)), *_ended(gate, failed=True)]
+        unreached = [task.spec for child in gate.children[at + 1 :] for task in _leaves(child)]
+        skips = [EndEarly(tuple(chunk), TaskState.SKIPPED) for chunk in _chunks(unreached)]
+        return [*skips, *_ended(gate, failed=True)]
     if at + 1 < len(gate.children):
         return _open(gate, at + 1)
     return _ended(gate, failed=False)
@@ -170,8 +211,7 @@ def _openings(gate: Gate, at: int) -> Iterator[tuple[int, int] | OpenedTask]:
     child = gate.children[at]
     if isinstance(child, Task):
         following = _following(gate, at)
-        last = following[-1].at if following else at
-        yield OpenedTask(child, following, gate.is_last(last))
+        yield OpenedTask(child, following, gate.is_last(at + len(following)))
     elif child.counts:
         yield child.index, len(child.children)
         for position in range(len(child.children)):
@@ -180,15 +220,15 @@ def _openings(gate: Gate, at: int) -> Iterator[tuple[int, int] | OpenedTask]:
         yield from _openings(child, 0)
 
 
-def _following(gate: Gate, at: int) -> tuple[Task, ...]:
+def _following(gate: Gate, at: int) -> tuple[TaskSpec, ...]:
     """Collect the tasks right after a position in a sequence, as many as travel in one message."""
     if gate.counts:
         return ()
-    following: list[Task] = []
+    following: list[TaskSpec] = []
     for child in gate.children[at + 1 : at + WINDOW]:
         if not isinstance(child, Task):
             break
-        following.append(child)
+        following.append(child.spec)
     return tuple(following)
 
 

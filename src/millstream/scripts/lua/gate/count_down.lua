@@ -1,21 +1,20 @@
 -- A scheduler's last step for a gate inside a parallel gate: count the parent down; when it is empty, report it.
--- KEYS: reports
+-- KEYS: reports dead_letters
 -- ARGV: schedulers
--- EACH KEYS: run stream
--- EACH ARGV: entry run_id life decision step gate failed
--- REPLIES: done <step>
--- INCLUDE: acknowledge pending licence gate
+-- EACH KEYS: record status stream
+-- EACH ARGV: run_id entry life decision step final gate failed
+-- REPLIES: done held <step>
+-- INCLUDE: acknowledge pending record changes dead_letter broken_message step gate
+
+when_broken = function(problem) broken_message(schedulers, problem, '') end
 
 local function item()
-  local found = redis.call('HMGET', run, 'g' .. gate, 'f' .. gate)
-  local reply = refuse(run, stream, entry, life, decision, step, '1')
+  local found = redis.call('HMGET', record, left_in(gate), failed_in(gate))
+  local reply = check_step(false)
   if reply then return reply end
-  local left = (tonumber(found[1]) or 0) - 1
-  if left < 0 then return advance(run, decision, step, '1') end
-  if failed == '0' and found[2] then failed = '1' end
-  redis.call('HSET', run, 'g' .. gate, string.format('%.0f', left), unpack(failed == '1' and {'f' .. gate, '1'} or {}))
-  if left == 0 then report_gate(run, run_id, life, gate, '0', failed == '1') end
-  return advance(run, decision, step, '1')
+  local gate_ends, gate_failed = count_child(gate, found[1], found[2], failed == '1')
+  if gate_ends then request_gate(gate, '0', gate_failed) end
+  return step_taken()
 end
 
 local replies = each(item)

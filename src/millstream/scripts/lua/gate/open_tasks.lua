@@ -1,21 +1,20 @@
--- A scheduler's step: open a chunk of a decision, that is, set the counts of its gates and write the messages of
--- its tasks. A task that is not pending gets no message.
--- KEYS: tasks
+-- A scheduler's step: open a chunk of a decision, that is, set the counts of its gates and write the messages of its
+-- tasks. The message of a task that was ended meanwhile is of a closed epoch, and starts nothing.
+-- KEYS: tasks dead_letters
 -- ARGV: schedulers
--- EACH KEYS: status run stream
--- EACH ARGV: entry life decision step final counts* ids* messages*
--- REPLIES: done <step>
--- INCLUDE: acknowledge pending licence
+-- EACH KEYS: record status stream
+-- EACH ARGV: run_id entry life decision step final counts* messages*
+-- REPLIES: done held <step>
+-- INCLUDE: acknowledge pending record changes dead_letter broken_message step
+
+when_broken = function(problem) broken_message(schedulers, problem, '') end
 
 local function item()
-  local reply, apart = refuse(run, stream, entry, life, decision, step, final)
+  local reply = check_step(true)
   if reply then return reply end
-  local states = apart and #ids > 0 and redis.call('HMGET', status, unpack(ids))
-  if #counts > 0 then redis.call('HSET', run, unpack(counts)) end
-  for n = 1, #ids do
-    if not states or states[n] == 'pending' then redis.call('XADD', tasks, '*', 'm', messages[n]) end
-  end
-  return advance(run, decision, step, final)
+  for n = 1, #counts, 2 do set_field(left_in(counts[n]), counts[n + 1]) end
+  for n = 1, #messages do redis.call('XADD', tasks, '*', 'm', messages[n]) end
+  return step_taken()
 end
 
 local replies = each(item)

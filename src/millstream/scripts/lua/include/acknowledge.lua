@@ -1,4 +1,4 @@
--- Acknowledge entries one by one, because each XACK is a licence, and delete them together at the end.
+-- Acknowledge entries one by one, because each XACK decides who may act, and delete them together at the end.
 local acknowledged = {}
 
 local function acknowledge(stream, group, entry)

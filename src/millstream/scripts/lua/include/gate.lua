@@ -1,16 +1,18 @@
--- Count a gate's ended child: adds the fields to write to `fields`. Answers whether the gate is empty now, and
--- whether a child has failed. `left` and `failed_before` are what the run's hash holds of the gate: nothing, when a
--- damaged message names a gate that is not open. That must not stop a script in its middle; the doctor finds such a run.
-local function count_gate(fields, gate, left, failed_before, failed)
-  left = (tonumber(left) or 0) - 1
-  local n = #fields
-  fields[n + 1], fields[n + 2] = 'g' .. gate, string.format('%.0f', left)
-  if failed then fields[n + 3], fields[n + 4] = 'f' .. gate, '1' end
-  return left == 0, failed or failed_before
+-- USES: record run_id life
+-- Count a gate's ended child. Answers whether the gate is empty now, and whether a child has failed. `left` and
+-- `failed_before` are what the record holds of the gate. One that is not open is not counted: a damaged message may name
+-- it, and the doctor finds such a run.
+local function count_child(gate, left, failed_before, failed)
+  left = whole(left, 0)
+  if left <= 0 then return false, failed end
+  set_field(left_in(gate), as_text(left - 1))
+  if failed then set_field(failed_in(gate), '1') end
+  return left == 1, failed or failed_before
 end
 
 -- Ask a scheduler what follows: a gate is empty, or a sequence has come to `at`.
-local function report_gate(run, run_id, life, gate, at, failed)
-  local version = redis.call('HGET', run, 'v') or '1'
-  redis.call('XADD', reports, '*', 'v', version, 'run', run_id, 'life', life, 'gate', gate, 'at', at, 'failed', failed and '1' or '0')
+local function request_gate(gate, at, failed)
+  local version = redis.call('HGET', record, VERSION) or '1'
+  redis.call('XADD', reports, '*', 'v', version, 'kind', 'gate', 'run', run_id, 'life', life,
+    'gate', gate, 'at', at, 'failed', failed and '1' or '0')
 end

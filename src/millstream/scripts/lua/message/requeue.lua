@@ -1,5 +1,5 @@
 -- Write messages anew, as they stand: those that a dead process holds, or that the caller cannot read because a newer
--- version wrote them. The old entry is acknowledged and deleted, so whoever still holds it has no licence any more.
+-- version wrote them. The old entry is acknowledged and deleted, so whoever still holds it cannot act upon it any more.
 -- ARGV: consumer
 -- EACH KEYS: stream beats
 -- EACH ARGV: group entry owner

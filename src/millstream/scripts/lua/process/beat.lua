@@ -4,7 +4,7 @@
 -- EACH KEYS: beats
 -- EACH ARGV: name
 -- REPLIES: alive dead
--- INCLUDE: time note
+-- INCLUDE: time sweep_time
 
 local function item()
   if not redis.call('ZSCORE', beats, name) then return 'dead' end

@@ -6,7 +6,7 @@
 -- EACH KEYS: beats about
 -- EACH ARGV:
 -- REPLIES: quiet <ms>
--- INCLUDE: time note
+-- INCLUDE: time sweep_time
 
 local function item()
   if now < quiet then return 'quiet' end

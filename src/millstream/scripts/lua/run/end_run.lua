@@ -1,21 +1,23 @@
--- A scheduler's last step for a run: record how it ended and let its keys expire.
--- KEYS: runs_running runs_success runs_failed
+-- A scheduler's last step for a run: record how it ended and let its keys expire. With a reason nobody could say what
+-- follows from the message, so it becomes a dead letter.
+-- KEYS: dead_letters runs_running runs_success runs_failed runs_cancelled
 -- ARGV: schedulers retention_ms
--- EACH KEYS: status run definition outcomes stream
--- EACH ARGV: entry run_id life decision step state
--- REPLIES: done <step>
--- INCLUDE: time acknowledge pending licence end_run
+-- EACH KEYS: record status definition outcomes stream
+-- EACH ARGV: run_id entry life decision step final state reason
+-- REPLIES: done held <step>
+-- INCLUDE: time acknowledge pending record changes dead_letter broken_message step run_end
+
+when_broken = function(problem) broken_message(schedulers, problem, '') end
 
 local function item()
-  local kept = redis.call('HGET', run, 'kept')
-  local reply = refuse(run, stream, entry, life, decision, step, '1')
+  local reply, kept = check_step(false)
   if reply then return reply end
-  redis.call('HSET', run, 'state', state, 'ended', now_text)
-  expire_run(run_id, state, status, run, definition, kept and outcomes)
-  return advance(run, decision, step, '1')
+  if reason ~= '' then dead_letter(stream, entry, reason, run_id, '') end
+  end_run(state, kept)
+  return step_taken()
 end
 
 local replies = each(item)
 delete_acknowledged()
-index_ended(runs_running, {success = runs_success, failed = runs_failed})
+index_ended_runs(runs_running, {success = runs_success, failed = runs_failed, cancelled = runs_cancelled})
 return replies

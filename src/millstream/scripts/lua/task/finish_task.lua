@@ -2,69 +2,57 @@
 -- that is now empty or has failed, or the end of the run when its last gate ended well.
 -- `counts`: the gate is parallel. `last`: when the gate ends well here, so does the run. `successor`: the message of
 -- the sequence's next task, or empty. `detail`: JSON of the result or error, or empty.
--- KEYS: tasks reports runs_running runs_success
+-- KEYS: reports dead_letters runs_running runs_success
 -- ARGV: runners consumer retention_ms
--- EACH KEYS: status run definition outcomes
--- EACH ARGV: entry run_id life epoch task id outcome detail gate at counts last successor
+-- EACH KEYS: record status definition outcomes stream
+-- EACH ARGV: run_id entry life epoch task id outcome detail gate at counts last successor
 -- REPLIES: recorded stale
--- INCLUDE: time acknowledge end_run gate current apart
+-- INCLUDE: time acknowledge record changes attempt standing gate end_task run_end dead_letter broken_message
 
-local by_me = ' ' .. consumer -- how a record ends that the caller began and nobody ended
+when_broken = function(problem) broken_message(runners, problem, id) end
 
--- The same report again gets its first answer: the attempt's record has this epoch and an end.
-local function refused(record, epoch, status, id, outcome)
-  local repeated = record and record:match('^(%d+) %d+ %d+ %S+ %d+$') == epoch
-  return repeated and redis.call('HGET', status, id) == outcome and 'recorded' or 'stale'
+local by_me = ' ' .. consumer -- how an attempt ends that the caller began and nobody ended
+
+-- Whether an attempt of this epoch has begun, and whether it has ended. Nearly always the caller began it and nobody
+-- ended it; telling that by both ends of the record is four times as fast as a pattern.
+local function attempt_of_caller(text)
+  if text and text:sub(-#by_me) == by_me and text:sub(1, #epoch + 1) == epoch .. ' ' then return true, false end
+  return last_attempt(text)
 end
 
--- Whether the record is of this epoch, and whether that attempt has ended. Nearly always the caller began it and nobody
--- ended it; telling that by both ends of the record is four times as fast as a pattern.
-local function attempt_of(record, epoch)
-  if not record then return false, false end
-  if record:sub(-#by_me) == by_me and record:sub(1, #epoch + 1) == epoch .. ' ' then return true, false end
-  local before, ended = record:match('^(%d+) %d+ %d+ %S+(.*)$')
-  return before == epoch, before == epoch and ended ~= ''
+-- The same report again gets its first answer: the attempt has this epoch and has ended.
+local function refused(ended)
+  return ended and redis.call('HGET', status, id) == outcome and 'recorded' or 'stale'
+end
+
+local function follow_up(gate_ends, failed, held, kept)
+  if not failed and successor ~= '' and not held then
+    redis.call('XADD', stream, '*', 'm', successor)
+  elseif gate_ends and last == '1' and not failed and successor == '' then
+    end_run('success', kept or detail ~= '')
+  elseif gate_ends then
+    request_gate(gate, at, failed)
+  end
 end
 
 local function item()
-  local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task, 'g' .. gate, 'f' .. gate, 'kept', 'apart', 'wide')
-  local record, kept = found[5], found[8]
-  local begun, ended = attempt_of(record, epoch)
-  local current = is_current(found[1], found[2], life, found[4], epoch)
-    and not ended and not ended_apart(found[9], status, id)
-  if not acknowledge(tasks, runners, entry) or not current then return refused(record, epoch, status, id, outcome) end
+  local found = redis.call('HMGET', record, STATE, LIFE, epoch_of(task), attempt_of(task), CREATED,
+    left_in(gate), failed_in(gate), KEPT, WIDE, HELD)
+  local text = found[4]
+  local begun, ended, number = attempt_of_caller(text)
+  local current = not ended and standing(found[1], found[2], found[3]) == 'current'
+  if not acknowledge(stream, runners, entry) or not current then return refused(ended) end
 
-  local offset = string.format('%.0f', now - found[3])
-  if not begun then
-    record = epoch .. ' ' .. (record and record:match('^%d+ (%d+)') or '1') .. ' ' .. offset .. ' ' .. consumer
-  end
-  local failed = outcome == 'failed'
-  local fields = {'a' .. task, record .. ' ' .. offset}
-  local gate_ends = true
-  if counts == '1' then gate_ends, failed = count_gate(fields, gate, found[6], found[7], failed) end
-  local next_task = not failed and successor ~= ''
-  local run_ends = gate_ends and last == '1' and not failed and not next_task
-  local n = #fields
-  if detail ~= '' and not kept then kept, fields[n + 1], fields[n + 2], n = true, 'kept', '1', n + 2 end
-  if run_ends then fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'state', 'success', 'ended', now_text end
-
-  redis.call('HSET', status, id, outcome)
-  redis.call('HSET', run, unpack(fields))
-  if detail ~= '' then
-    if found[10] and not found[8] then redis.call('HSET', outcomes, task, found[10]) end -- a table, as submit.lua says
-    redis.call('HSET', outcomes, task, detail)
-  end
-  if next_task then
-    redis.call('XADD', tasks, '*', 'm', successor)
-  elseif run_ends then
-    expire_run(run_id, 'success', status, run, definition, kept and outcomes)
-  elseif gate_ends then
-    report_gate(run, run_id, life, gate, at, failed)
-  end
+  local offset = since(found[5])
+  if not begun then text = epoch .. ' ' .. as_text(math.max(1, number)) .. ' ' .. offset .. ' ' .. consumer end
+  set_field(attempt_of(task), text .. ' ' .. offset)
+  local gate_ends, failed = end_task(outcome, detail, found[6], found[7], found[8], found[9])
+  follow_up(gate_ends, failed, found[10], found[8])
+  write_changes()
   return 'recorded'
 end
 
 local replies = each(item)
 delete_acknowledged()
-index_ended(runs_running, {success = runs_success})
+index_ended_runs(runs_running, {success = runs_success})
 return replies

@@ -1,33 +1,32 @@
 -- Hand tasks back because their runner stops: a new message under a new epoch. The attempt that this cuts off is not
 -- counted; those before it stay.
--- KEYS: tasks
+-- KEYS: dead_letters
 -- ARGV: runners
--- EACH KEYS: status run
--- EACH ARGV: entry life epoch task id alone message
+-- EACH KEYS: record status stream
+-- EACH ARGV: run_id entry life epoch task id alone message
 -- REPLIES: handed_back stale
--- INCLUDE: acknowledge message current
+-- INCLUDE: acknowledge record changes attempt standing next_epoch dead_letter broken_message
 
-local function uncount(run, field, record, epoch)
-  local started, attempt, rest = record:match('^(%d+) (%d+) (%d+ %S+)')
-  if started ~= epoch then return end
-  if attempt == '1' then redis.call('HDEL', run, field)
-  else redis.call('HSET', run, field, string.format('0 %.0f %s', attempt - 1, rest)) end
+when_broken = function(problem) broken_message(runners, problem, id) end
+
+local function uncount(text)
+  local of, number, started, runner = parse_attempt(text)
+  if of ~= epoch then return end
+  if number <= 1 then redis.call('HDEL', record, attempt_of(task))
+  else set_field(attempt_of(task), '0 ' .. as_text(number - 1) .. ' ' .. started .. ' ' .. runner) end
 end
 
 local function item()
-  local found = redis.call('HMGET', run, 'state', 'life', 'e' .. task, 'a' .. task)
-  local following = string.format('%.0f', epoch + 1)
-  if found[3] == following then return 'handed_back' end
-  local state = redis.call('HGET', status, id)
-  if not (is_current(found[1], found[2], life, found[3], epoch) and is_unended(state)) then
-    acknowledge(tasks, runners, entry)
-    return 'stale'
+  local found = redis.call('HMGET', record, STATE, LIFE, epoch_of(task), attempt_of(task))
+  if found[3] == as_text(epoch + 1) then -- the same call again, or the task was ended apart from its message
+    return acknowledge(stream, runners, entry) and 'stale' or 'handed_back'
   end
-  if not acknowledge(tasks, runners, entry) then return 'stale' end
-  write_message(message, following, alone)
-  if found[4] then uncount(run, 'a' .. task, found[4], epoch) end
-  redis.call('HSET', run, 'e' .. task, following)
-  redis.call('HSET', status, id, 'pending')
+  local _, ended = last_attempt(found[4])
+  local current = not ended and standing(found[1], found[2], found[3]) == 'current'
+  if not acknowledge(stream, runners, entry) or not current then return 'stale' end
+  uncount(found[4])
+  write_message(stream, message, pass_on(id), alone)
+  write_changes()
   return 'handed_back'
 end
 

@@ -1,49 +1,45 @@
 -- Start tasks that a runner has just read: the message must be pending for the caller and its epoch current.
--- Repeating it is harmless. What is obsolete is acknowledged and deleted; what is not the caller's is left alone. A name
--- that was declared dead starts nothing.
--- KEYS: tasks runner_beats
+-- Repeating it is harmless. What is obsolete is acknowledged and deleted; what is not the caller's, or of a run that is
+-- held, is left alone. A name that was declared dead starts nothing.
+-- KEYS: runner_beats dead_letters
 -- ARGV: runners consumer
--- EACH KEYS: status run
--- EACH ARGV: entry life epoch task id
--- REPLIES: started obsolete unowned
--- INCLUDE: time acknowledge pending current apart
-local ARGUMENTS = 5
-local alive = redis.call('ZSCORE', runner_beats, consumer)
+-- EACH KEYS: record status stream
+-- EACH ARGV: run_id entry life epoch task id
+-- REPLIES: started obsolete unowned held
+-- INCLUDE: time acknowledge pending record changes attempt standing dead_letter broken_message
+local alive
 local owned = {}
-do -- one XPENDING for a contiguous read; an entry that it does not show is asked for by itself
-  local first, last = ARGV[3], ARGV[#ARGV - ARGUMENTS + 1]
-  local count = string.format('%.0f', (#ARGV - 2) / ARGUMENTS)
-  for _, row in ipairs(pending(tasks, runners, first, last, count, consumer)) do owned[row[1]] = true end
-end
 
-local function owns(entry)
-  return owned[entry] or #pending(tasks, runners, entry, entry, '1', consumer) == 1
-end
+when_broken = function(problem) broken_message(runners, problem, id) end
 
-local function obsolete(entry)
-  acknowledge(tasks, runners, entry)
-  return 'obsolete'
+-- One XPENDING for a contiguous read of a stream; an entry that it does not show is asked for by itself.
+local function owns()
+  local entries = owned[stream]
+  if not entries then
+    entries = {}
+    owned[stream] = entries
+    for _, row in ipairs(pending(stream, runners, entry, '+', as_text(items), consumer)) do entries[row[1]] = true end
+  end
+  return entries[entry] or #pending(stream, runners, entry, entry, '1', consumer) == 1
 end
 
 local function item()
+  if alive == nil then alive = redis.call('ZSCORE', runner_beats, consumer) end
   if not alive then return 'unowned' end
-  local found = redis.call('HMGET', run, 'state', 'life', 'created', 'e' .. task, 'a' .. task, 'apart')
-  if found[1] ~= 'running' or (found[2] or '1') ~= life then return obsolete(entry) end
-  local current = found[4] or '1'
-  if current ~= epoch then
-    return tonumber(epoch) < tonumber(current) and obsolete(entry) or 'unowned'
+  local found = redis.call('HMGET', record, STATE, LIFE, epoch_of(task), attempt_of(task), CREATED, HELD)
+  local stands = standing(found[1], found[2], found[3])
+  if stands == 'newer' then return 'unowned' end
+  local begun, ended, number = last_attempt(found[4])
+  if stands == 'obsolete' or ended then
+    acknowledge(stream, runners, entry)
+    return 'obsolete'
   end
-  local record, attempt, before, ended = found[5], 1, nil, ''
-  if record then
-    before, attempt, ended = record:match('^(%d+) (%d+) %d+ %S+(.*)$')
-    attempt = attempt + 1
-  end
-  local again = before == epoch
-  if again and ended ~= '' or ended_apart(found[6], status, id) then return obsolete(entry) end
-  if not owns(entry) then return 'unowned' end
-  if again then return 'started' end
-  redis.call('HSET', status, id, 'running')
-  redis.call('HSET', run, 'a' .. task, string.format('%s %.0f %.0f %s', epoch, attempt, now - found[3], consumer))
+  if not owns() then return 'unowned' end
+  if begun then return 'started' end
+  if found[6] then return 'held' end
+  move_task(id, 'running')
+  set_field(attempt_of(task), epoch .. ' ' .. as_text(number + 1) .. ' ' .. since(found[5]) .. ' ' .. consumer)
+  write_changes()
   return 'started'
 end
 

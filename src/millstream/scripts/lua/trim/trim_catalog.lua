@@ -7,7 +7,7 @@
 
 local function item()
   local entry = redis.call('HGET', catalog, name)
-  local offered = entry and tonumber(entry:match('"offered":(%d+)}$')) or 0
+  local offered = whole(entry and entry:match('"offered":(%d+)}$'), 0)
   if now - offered <= tonumber(catalog_ms) then return 'kept' end
   redis.call('HDEL', catalog, name)
   return 'dropped'
