@@ -4,7 +4,7 @@ STAMP := .venv/.installed
 BENCH_STAMP := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench storm image lock clean
+.PHONY: help install run test quick check format bench storm image lock clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -20,8 +20,14 @@ install: $(STAMP)  ## Set up .venv with pinned dependencies and an embedded Redi
 run: $(STAMP)  ## Start the whole engine on port 8000, demo tasks included; Ctrl-C stops it
 	@$(BIN)/millstream dev
 
+# The tests start hundreds of processes, and each would compile all sources anew where this is set.
+test quick: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(STAMP)  ## Run the tests against a throwaway Redis (TESTS=tests/store for a part)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto $(TESTS)
+
+quick: $(STAMP)  ## Run the tests of parts, store and model only
+	$(BIN)/python -m pytest -n auto tests/unit tests/store tests/model
 
 check: $(STAMP)  ## Lint, format, types, import rules, generated documents
 	$(BIN)/ruff check .

@@ -14,18 +14,15 @@ import redis
 import servers
 from lab import Lab
 from millstream.settings import Settings
+from sayings import say
+
+pytest_plugins = ["spreading"]
 
 CHOICE = os.environ.get("MILLSTREAM_TEST_REDIS", "")
 WANTED_VERSION = os.environ.get("MILLSTREAM_TEST_REDIS_VERSION", "")
-_said: list[str] = []
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared and slow at times
 hypothesis.settings.load_profile("untimed")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in _said:
-        terminalreporter.write_line(line)
 
 
 @contextlib.contextmanager
@@ -48,7 +45,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with _chosen(tmp_path_factory) as (kind, url):
         with redis.Redis.from_url(url) as client:
             version = str(client.info()["redis_version"])
-        _said.append(f"Redis for these tests: {kind}, version {version}")
+        say(f"Redis for these tests: {kind}, version {version}")
         assert version.startswith(WANTED_VERSION), f"Redis {version} is not {WANTED_VERSION}"
         yield url
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from servers import free_port, wait_until
+from ports import free_port
+from servers import wait_until
 
 ENDED = {"success", "failed", "cancelled"}
 START_SECONDS = 90.0  # of patience: on a crowded machine importing alone took half a minute

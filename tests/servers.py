@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import random
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,21 +12,12 @@ from typing import Any
 import redis
 
 from millstream.dev.redis_server import find_server
+from ports import free_port
 
 
 def server_binary() -> str:
     """The redis-server to test with: MILLSTREAM_TEST_REDIS_SERVER, else what `millstream dev` would take."""
     return os.environ.get("MILLSTREAM_TEST_REDIS_SERVER") or str(find_server())
-
-
-def free_port() -> int:
-    """A port that is free now, low enough for a cluster's bus port, which is 10000 higher."""
-    while True:
-        port = random.randint(20_000, 30_000)
-        with contextlib.suppress(OSError), socket.socket() as taken, socket.socket() as bus:
-            taken.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 15.0) -> None:

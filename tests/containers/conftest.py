@@ -9,17 +9,15 @@ import pytest
 from containers import build
 from containers.engine import LABEL, SESSION, docker, labelled
 from containers.installation import Installation
+from sayings import say
 
 ASKED = os.environ.get("MILLSTREAM_TEST_CONTAINERS", "") == "1"
 REDIS_IMAGE = os.environ.get("MILLSTREAM_TEST_REDIS_IMAGE", "redis:latest")
 collect_ignore_glob = [] if ASKED else ["test_*.py"]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not ASKED:
-        terminalreporter.write_line(
-            "tests/containers is left out: it builds images and needs a Docker engine (MILLSTREAM_TEST_CONTAINERS=1)"
-        )
+if not ASKED:
+    say(
+        "tests/containers is left out: it builds images and needs a Docker engine (MILLSTREAM_TEST_CONTAINERS=1)"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import pytest
 from containers.engine import LABEL, ROOT, SESSION, docker, inspect, labelled, logs, succeed
 from fleet import ENDED, request
 from millstream.settings import Settings
-from servers import free_port, wait_until
+from ports import free_port
+from servers import wait_until
 
 PROJECT = f"{SESSION}-compose"
 OWN = f"com.docker.compose.project={PROJECT}"

@@ -3,20 +3,14 @@ from pathlib import Path
 
 import pytest
 
+import sayings
 from crash.house import Room
-
-_said: list[str] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in _said:
-        terminalreporter.write_line(line)
 
 
 @pytest.fixture
 def say() -> Callable[[str], None]:
     """Say a figure at the end of the session's output."""
-    return _said.append
+    return sayings.say
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import redis
 
 from crash.house import LEASE, TASKS, expected, stage
 from fleet import Fleet
-from servers import Server, answers, free_port, server_binary, wait_until
+from ports import free_port
+from servers import Server, answers, server_binary, wait_until
 
 MASTER = "mymaster"
 STAGES = [stage("parallel", "good", "bad", *["quick"] * 6), stage("sequential", "good")]

@@ -8,7 +8,8 @@ import redis
 
 from crash.house import LEASE, Room, stage
 from fleet import request
-from servers import free_port, wait_until
+from ports import free_port
+from servers import wait_until
 
 
 @contextlib.contextmanager

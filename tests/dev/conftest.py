@@ -1,17 +1,15 @@
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dev.house import QUICK_TASKS, Dev
+from ports import free_port
 
 
 @pytest.fixture
 def api_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

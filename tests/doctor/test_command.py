@@ -13,7 +13,7 @@ import redis
 from millstream.doctor.kinds import CHECKS, KINDS
 from millstream.protocol.keys import Keys
 from millstream.settings import Settings
-from servers import free_port
+from ports import free_port
 
 RUN_ID = "7d0c1a52-4f0e-4a83-9d0d-3f6c1b0a9e11"
 KEYS = Keys(0, 1)

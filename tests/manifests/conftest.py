@@ -5,15 +5,10 @@ import os
 import pytest
 
 from manifests.kustomizations import kubectl
+from sayings import say
 
 MISSING = "tests/manifests needs kubectl: on the PATH, or its path in KUBECTL (.ci/kubectl builds one)"
 INSISTING = ("CI", "MILLSTREAM_TEST_MANIFESTS")
-_skipped: list[str] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in _skipped:
-        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,5 +18,5 @@ def can_build() -> None:
         return
     if any(os.environ.get(name) for name in INSISTING):
         pytest.fail(MISSING)
-    _skipped.append(f"SKIPPED: {MISSING}")
+    say(f"SKIPPED: {MISSING}")
     pytest.skip(MISSING)

@@ -6,7 +6,7 @@ import httpx2
 
 from millstream.process.health import Health, serving
 from millstream.process.lifecycle import Progress
-from servers import free_port
+from ports import free_port
 
 
 class House:
