@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from nursery import Forked
 from ports import free_port
 from servers import wait_until
 
@@ -22,13 +23,19 @@ AWAY = {0, 503}  # nobody listens, or Redis is away: ask again
 class Process:
     """One service as a real process, its log of JSON lines in a file that outlives it."""
 
-    def __init__(self, kind: str, label: str, log: Path, directory: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: str, label: str, log: Path, directory: Path, env: Mapping[str, str], *, anew: bool
+    ) -> None:
         self.kind, self.label, self._log = kind, label, log
         self.port = int(env["MILLSTREAM_API_PORT"])
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", kind], cwd=directory, env=env, stdout=output, stderr=output
-            )
+        self._process: Forked | subprocess.Popen[bytes]
+        if anew:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", kind], cwd=directory, env=env, stdout=output, stderr=output
+                )
+        else:
+            self._process = Forked(kind, directory, env, log)
 
     def __repr__(self) -> str:
         return f"<{self.label} pid {self.pid}>"
@@ -164,7 +171,9 @@ class Fleet:
         if source:
             env["PYTHONPATH"] = os.pathsep.join([str(source), env["PYTHONPATH"]])
         label = f"{kind}-{len(self.processes) + 1}"
-        process = Process(kind, label, self.directory / f"{label}.log", self.directory, env)
+        # What was imported before cannot be of another version, nor changed while Python starts.
+        anew = source is not None or (self.directory / "sitecustomize.py").exists()
+        process = Process(kind, label, self.directory / f"{label}.log", self.directory, env, anew=anew)
         self.processes.append(process)
         return process.started() if wait else process
 

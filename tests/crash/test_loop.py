@@ -1,7 +1,6 @@
 """User code that stops its runner: the event loop blocked for good, the interpreter lock held for a while."""
 
 from collections.abc import Callable
-from typing import Any
 
 from crash.house import Room, stage, tasks_of
 
@@ -24,18 +23,12 @@ def test_a_runner_whose_event_loop_is_blocked_exits_and_its_tasks_are_taken_over
     room.settled()
 
 
-def test_a_regex_that_holds_the_interpreter_lock_for_longer_than_a_beat_keeps_its_task(
+def test_a_call_that_holds_the_interpreter_lock_for_longer_than_a_beat_keeps_its_task(
     make_room: Callable[..., Room],
 ) -> None:
-    lease = 6.0
-    room = make_room(lease_seconds=lease)
+    room = make_room(lease_seconds=6)  # a beat every 2 s
     room.start("api", "scheduler", "runner", "runner")
-    task: dict[str, Any] = {}
-    for _ in range(8):  # on a busy machine a regex may take longer than it should, and the next one less
-        view = room.fleet.ended(room.fleet.submit([stage("sequential", "regex")]))
-        (task,) = tasks_of(view)
-        if lease / 3 < (task["result"] or 0) < lease * 2 / 3:
-            break
-    assert lease / 3 < task["result"] < lease * 2 / 3
+    (task,) = tasks_of(room.fleet.ended(room.fleet.submit([stage("sequential", "keeps_the_lock")])))
     assert (task["attempts"], task["epoch"], task["status"]) == (1, 1, "success")
+    assert task["result"] > 2
     room.settled()

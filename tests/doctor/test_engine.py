@@ -26,6 +26,7 @@ def fails(): raise ValueError("it is broken")
 def rests(): time.sleep(600)
 """
 LEASE_SECONDS = 2.0
+PAUSE = 0.01  # seconds between two submissions: bounds what waits, and what must be asked for in the end
 INNER = {
     "type": "sequential",
     "tasks": ["quick", {"type": "parallel", "tasks": ["quick"] * 4}, "fails", "quick"],
@@ -71,7 +72,7 @@ class Traffic:
         self._thread = threading.Thread(target=self._post)
 
     def _post(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.wait(PAUSE):
             self.run_ids.append(self._fleet.submit(NESTED))
 
     def __enter__(self) -> Self:

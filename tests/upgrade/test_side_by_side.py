@@ -19,14 +19,23 @@ NAMES = ("good", "quick", "bad")
 OLD, NEW = str(NEWEST), str(NEWEST + 1)
 KINDS = ("api", "scheduler", "scheduler", "runner", "runner")
 RUNS, RATE = 2000, 40.0  # as many as there is time for are submitted
+OPEN = (
+    60  # so many runs at once: on a busy machine they would pile up, and new ones wait behind all before them
+)
 
 
 def formats(room: Room) -> dict[str, str]:
     """Every run that is kept, with its format."""
-    return {
-        run_id: room.redis.hget(room.keys.of(run_id).record, VERSION)
-        for run_id in room.redis.zrange("runs", 0, -1)
-    }
+    return {run_id: version for run_id, (version, _) in kept(room).items()}
+
+
+def kept(room: Room) -> dict[str, tuple[str, str]]:
+    """Every run that is kept, with its format and state."""
+    run_ids = room.redis.zrange("runs", 0, -1)
+    pipeline = room.redis.pipeline(transaction=False)
+    for run_id in run_ids:
+        pipeline.hmget(room.keys.of(run_id).record, VERSION, STATE)
+    return dict(zip(run_ids, map(tuple, pipeline.execute()), strict=True))
 
 
 def state_of(room: Room, run_id: str) -> str:
@@ -41,11 +50,18 @@ def some_ended(room: Room, version: str, after: set[str], count: int = 20) -> se
     """Wait until so many runs of a format, accepted after others, have ended; gives all that were accepted."""
 
     def look() -> bool:
-        found = formats(room)
-        return sum(v == version and ended(room, run) for run, v in found.items() if run not in after) >= count
+        new = [about for run, about in kept(room).items() if run not in after]
+        return sum(about[0] == version and about[1] != "running" for about in new) >= count
 
     wait_until(look, f"{count} more runs of format {version} to end", 60)
     return set(formats(room))
+
+
+def newest_api(room: Room) -> int:
+    """The port of the api that was started last, as soon as another run may be opened."""
+    running = room.keys.runs_in("running")  # type: ignore[arg-type]
+    wait_until(lambda: room.redis.zcard(running) < OPEN, "runs to end before there are more", 60)
+    return room.fleet.alive("api")[-1].port
 
 
 def leave(processes: list[Process]) -> None:
@@ -93,7 +109,7 @@ def test_versions_swap_under_load_and_back_and_nothing_is_lost(room: Room, newer
     rng = random.Random(7)
     workflows = [random_workflow(rng, NAMES, 8) for _ in range(RUNS)]
     old = room.start(*KINDS)
-    clients = Submitter(lambda: room.fleet.alive("api")[-1].port, workflows, RATE)
+    clients = Submitter(lambda: newest_api(room), workflows, RATE)
     clients.start()
     try:
         alone = some_ended(room, OLD, set())
@@ -132,6 +148,7 @@ def test_what_only_the_newer_read_waits_for_them(room: Room, newer: Path) -> Non
     new = room.start("api", "scheduler", "runner", source=newer)
     run_id = room.submit(stage("parallel", "good", "held"), stage("sequential", "good", "quick"))
     room.executed("held")
+    wait_until(lambda: room.fleet.status(run_id)["good"] == "success", "all to be done but what is held")
     new[2].kill()
     unread = room.submit(stage("sequential", "quick"))
     wait_until(lambda: room.redis.xlen("tasks") == 2, "its task to wait for a runner")

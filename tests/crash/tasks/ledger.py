@@ -1,12 +1,11 @@
 """The tasks of the crash tests. Each execution is a line in a ledger; gates are files that the test makes."""
 
 import asyncio
-import json
 import os
-import re
 import signal
 import time
 from collections import Counter
+from ctypes import PyDLL
 from pathlib import Path
 
 from millstream import task
@@ -126,26 +125,9 @@ def exits() -> None:
 
 
 @task
-def regex() -> float:
-    """Hold the interpreter lock in one call for about three seconds; gives how long it took.
-
-    The size that takes so long is found at the first execution, and mended by each.
-    """
-    note("regex")
-    known, size, took = Path("regex-size"), 100, 0.0
-    if known.exists():
-        size, took = json.loads(known.read_text())
-    while took < 0.4:
-        size = int(size * 1.3)
-        took = _match(size)
-    size = int(size * (2.8 / took) ** (1 / 3))
-    took = _match(size)
-    known.write_text(json.dumps([size, took]))
-    return took
-
-
-def _match(size: int) -> float:
-    """A pattern whose time grows with the cube of the text; gives the seconds."""
+def keeps_the_lock() -> float:
+    """Hold the interpreter lock for 2.5 s, in one call of C that does not release it; gives how long it took."""
+    note("keeps_the_lock")
     begun = time.monotonic()
-    assert re.match("a*a*a*b", "a" * size) is None
+    PyDLL(None).usleep(2_500_000)
     return time.monotonic() - begun
