@@ -73,6 +73,10 @@ class Lab:
         (reply,) = await self.channel.exchange([item])
         return reply
 
+    async def in_turn(self, *items: Transition) -> list[str]:
+        """Apply some, one after another: in one exchange, what Redis does not know yet would come last."""
+        return [await self.one(item) for item in items]
+
     @property
     def ref(self) -> RunRef:
         return self.keys.of(self.run_id)

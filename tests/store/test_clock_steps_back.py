@@ -50,7 +50,7 @@ async def test_a_run_of_before_is_started_handed_back_taken_over_and_finished(la
     assert await lab.one(lab.finish(message)) == "recorded"
     assert (await lab.record()).attempt(0) == (3, 2, 0, lab.name, 0)
     message = await the_message(lab)
-    assert await lab.channel.exchange([lab.start(message), lab.finish(message)]) == ["started", "recorded"]
+    assert await lab.in_turn(lab.start(message), lab.finish(message)) == ["started", "recorded"]
     await no_time_is_negative(lab)
     assert await lab.status() == {"a": "success", "b": "success"}
     assert await lab.state() == "success"
@@ -93,7 +93,7 @@ async def test_a_task_that_waits_for_a_timer_comes_again(lab: Lab) -> None:
     assert await lab.one(lab.fire(timer)) == "early"
     assert await lab.one_at(600 - HOUR, lab.fire(timer)) == "done"
     message = await the_message(lab)
-    assert await lab.channel.exchange([lab.start(message), lab.finish(message)]) == ["started", "recorded"]
+    assert await lab.in_turn(lab.start(message), lab.finish(message)) == ["started", "recorded"]
     await no_time_is_negative(lab)
 
 

@@ -62,10 +62,10 @@ def numbered(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def test_a_sequence_goes_on_without_a_scheduler_and_ends_its_run(lab: Lab) -> None:
     (first,) = await lab.opened_run(SEQUENCE)
-    assert await lab.channel.exchange([lab.start(first), lab.finish(first)]) == ["started", "recorded"]
+    assert await lab.in_turn(lab.start(first), lab.finish(first)) == ["started", "recorded"]
     (second,) = await lab.messages()
     assert (second.task.id, second.message.following, second.message.last) == ("b", [], 1)
-    await lab.channel.exchange([lab.start(second), lab.finish(second)])
+    await lab.in_turn(lab.start(second), lab.finish(second))
     assert await lab.state() == "success"
     assert await lab.status() == {"a": "success", "b": "success"}
     assert await lab.quiet()
@@ -73,7 +73,7 @@ async def test_a_sequence_goes_on_without_a_scheduler_and_ends_its_run(lab: Lab)
 
 async def test_a_failure_in_a_sequence_skips_the_rest_and_ends_the_run(lab: Lab) -> None:
     (first,) = await lab.opened_run(SEQUENCE)
-    await lab.channel.exchange([lab.start(first), lab.finish(first, "failed")])
+    await lab.in_turn(lab.start(first), lab.finish(first, "failed"))
     await lab.decide()
     assert await lab.status() == {"a": "failed", "b": "skipped"}
     assert await lab.state() == "failed"
@@ -149,7 +149,7 @@ async def test_a_handed_back_task_comes_again_under_a_new_epoch_and_the_old_repo
     (new,) = await lab.messages()
     assert (new.ref.epoch, new.packed) == (2, old.packed)
     assert await lab.one(lab.finish(old, "failed")) == "stale"
-    assert await lab.channel.exchange([lab.start(new), lab.finish(new)]) == ["started", "recorded"]
+    assert await lab.in_turn(lab.start(new), lab.finish(new)) == ["started", "recorded"]
     attempt = (await lab.record()).attempt(0)
     assert attempt is not None
     assert attempt[:2] == (2, 1), "epoch 2, first attempt"

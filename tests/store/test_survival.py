@@ -196,7 +196,7 @@ async def test_what_a_frozen_process_says_of_a_task_that_was_taken_over_is_refus
     assert await lab.one(lab.start(old)) == "obsolete"
     assert await lab.one(lab.finish(old, "failed")) == "stale"
     assert await lab.snapshot() == before
-    assert await lab.channel.exchange([lab.start(new), lab.finish(new)]) == ["started", "recorded"]
+    assert await lab.in_turn(lab.start(new), lab.finish(new)) == ["started", "recorded"]
     assert await attempt(lab) == (2, 2), "epoch 2, second attempt"
 
 
@@ -322,7 +322,7 @@ async def test_a_task_that_a_runner_lacks_comes_again_by_a_timer(
     (again,) = await lab.messages()
     assert (again.ref.epoch, again.packed) == (2, message.packed)
     assert not await lab.redis.exists(lab.keys.timers)
-    assert await lab.channel.exchange([lab.start(again), lab.finish(again)]) == ["started", "recorded"]
+    assert await lab.in_turn(lab.start(again), lab.finish(again)) == ["started", "recorded"]
     assert await attempt(lab) == (2, 1), "uncounted"
 
 
