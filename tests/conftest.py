@@ -69,8 +69,8 @@ def settings(redis_server: str) -> Settings:
 async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
     """A store to work by hand, on one partition and on three."""
     if request.param == "standalone":
-        made = Settings(redis_url=request.getfixturevalue("redis_server"), lease_seconds=1.5)
+        made = Settings(redis_url=request.getfixturevalue("redis_server"), lease_seconds=15)
     else:
-        made = Settings(redis_url=request.getfixturevalue("redis_cluster"), partitions=3, lease_seconds=1.5)
+        made = Settings(redis_url=request.getfixturevalue("redis_cluster"), partitions=3, lease_seconds=15)
     async with Lab.opened(made) as opened:
         yield opened

@@ -22,7 +22,7 @@ from millstream.workflow.spec import GateNumber
 from scheduler.sweep import Sweeper
 from scheduler.timers import Timers
 
-LEASE = 1500  # ms; the lab's
+LEASE = 15_000  # ms; the lab's
 HOUR = 3_600_000
 
 
