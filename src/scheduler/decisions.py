@@ -64,8 +64,8 @@ def _gate_came(asked: GateCame, plan: Plan, version: int) -> Steps:
     return steps(plan, asked.gate, asked.at, asked.failed, version)
 
 
-def _unreadable(asked: Unreadable, plan: Plan, _version: int) -> Steps:
-    return [step for step in abandon(plan, asked.reason) if not isinstance(step, Open)]
+def _unreadable(asked: Unreadable, plan: Plan, version: int) -> Steps:
+    return [ready(step, version) for step in abandon(plan, asked.reason)]
 
 
 _PLANNERS: Final[dict[type, Callable[[Any, Plan, int], Steps]]] = {

@@ -66,7 +66,7 @@ async def a_consumer_deleted_by_hand(w: World) -> str:
     await w.running()
     for consumer in await w.redis.xinfo_consumers(w.keys.tasks, RUNNERS):
         await w.redis.xgroup_delconsumer(w.keys.tasks, RUNNERS, consumer["name"])
-    return w.messages[1].ref.message.entry.decode()
+    return w.messages[1].ref.entry.decode()
 
 
 async def an_unreadable_message(w: World) -> str:
@@ -95,8 +95,8 @@ async def a_submission_of_the_dead(w: World) -> str:
 
 async def a_pending_entry_deleted(w: World) -> str:
     await w.running()
-    await w.redis.xdel(w.keys.tasks, w.messages[0].ref.message.entry)
-    return w.messages[0].ref.message.entry.decode()
+    await w.redis.xdel(w.keys.tasks, w.messages[0].ref.entry)
+    return w.messages[0].ref.entry.decode()
 
 
 async def a_timer_of_a_run_that_is_gone(w: World) -> str:

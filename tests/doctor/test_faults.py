@@ -63,7 +63,7 @@ async def test_what_the_doctor_says_of_an_entry_for_nobody_helps(world: World) -
     await FAULTS["entry for nobody"][""].plant(world)
     for message in world.messages:
         await world.redis.xclaim(
-            world.keys.tasks, RUNNERS, "nobody", 0, [message.ref.message.entry], force=True, justid=True
+            world.keys.tasks, RUNNERS, "nobody", 0, [message.ref.entry], force=True, justid=True
         )
     assert kinds(await world.examine()) == {"pending for the dead": 1}  # which a sweep takes over
 

@@ -78,7 +78,7 @@ class World:
 
     async def drop(self, delivery: Delivery) -> None:
         """Take a task's message away, as a lost tail of the log does."""
-        entry = delivery.ref.message.entry
+        entry = delivery.ref.entry
         await self.redis.xack(self.keys.tasks, RUNNERS, entry)
         await self.redis.xdel(self.keys.tasks, entry)
 

@@ -176,5 +176,8 @@ def epoch(item: Transition) -> int:
 
 def message_of(item: Transition) -> EntryRef:
     """Name the message that licenses an item."""
-    by: TaskRef | StepRef = getattr(item, "of", None) or getattr(item, "at")  # noqa: B009 (of any kind)
-    return by.message
+    of: TaskRef | None = getattr(item, "of", None)
+    if of is not None:
+        return EntryRef(stream=of.stream, entry=of.entry)
+    at: StepRef = getattr(item, "at")  # noqa: B009 (of any kind)
+    return at.message

@@ -201,7 +201,7 @@ def test_whatever_a_run_holds_the_store_gives_it_or_says_that_it_is_damaged(
         for ask in (lab.store.statuses, lab.store.definition, lab.store.run):
             with contextlib.suppress(DamagedDataError):
                 await ask(lab.run_id)
-        entry = Entry(lab.keys.tasks, message.ref.message.entry, [b"m", message.packed])
+        entry = Entry(lab.keys.tasks, message.ref.entry, [b"m", message.packed])
         item = await dead_letter_of(lab.store, lab.keys, entry, "unreadable")
         assert await lab.one(item) in {"done", BROKEN}
         assert not await is_there(lab, lab.start(message))

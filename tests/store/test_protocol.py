@@ -157,7 +157,7 @@ async def test_a_handed_back_task_comes_again_under_a_new_epoch_and_the_old_repo
 
 async def test_a_task_that_another_consumer_holds_is_left_alone(lab: Lab) -> None:
     (message,) = await lab.opened_run(SEQUENCE)
-    await lab.redis.xclaim(lab.keys.tasks, "runners", "another", 0, [message.ref.message.entry])
+    await lab.redis.xclaim(lab.keys.tasks, "runners", "another", 0, [message.ref.entry])
     assert await lab.one(lab.start(message)) == "unowned"
     assert await lab.status() == {"a": "pending", "b": "pending"}
 

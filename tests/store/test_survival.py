@@ -417,7 +417,7 @@ async def test_the_task_of_an_unreadable_message_fails_when_it_can_be_told(
 ) -> None:
     (message,) = await lab.opened_run(SEQUENCE)
     fields = [field.replace(b"RUN", lab.run_id.encode()) for field in fields]
-    entry = Entry(lab.keys.tasks, message.ref.message.entry, fields)
+    entry = Entry(lab.keys.tasks, message.ref.entry, fields)
     assert await lab.one(await dead_letter_of(lab.store, lab.keys, entry, "broken")) == "done"
     await lab.decide()
     assert await lab.status() == {"a": "failed", "b": "skipped"}
@@ -438,9 +438,7 @@ async def test_the_task_of_an_unreadable_message_fails_when_it_can_be_told(
 )
 async def test_an_unreadable_message_of_no_known_task_ends_no_task(lab: Lab, packed: bytes) -> None:
     (message,) = await lab.opened_run(SEQUENCE)
-    entry = Entry(
-        lab.keys.tasks, message.ref.message.entry, [b"m", packed.replace(b"RUN", lab.run_id.encode())]
-    )
+    entry = Entry(lab.keys.tasks, message.ref.entry, [b"m", packed.replace(b"RUN", lab.run_id.encode())])
     assert isinstance(await dead_letter_of(lab.store, lab.keys, entry, "broken"), DeadLetter)
 
 

@@ -51,11 +51,6 @@ class TaskRef(Reference):
     at: Position
     counts: int  # 1: its gate is parallel, so that its children are counted
 
-    @property
-    def message(self) -> EntryRef:
-        """The message itself."""
-        return EntryRef(stream=self.stream, entry=self.entry)
-
 
 class StepRef(Reference):
     """A step of a scheduler's decision: how far the decision has come, and whether this step completes it."""
